@@ -1,0 +1,98 @@
+"""Where the tensors live: devices, generators, threads, copies from and to the host.
+
+These are the only functions whose result depends on the kind of device, so a test that
+checks device code without the device replaces this module and nothing else.
+"""
+
+from contextlib import contextmanager
+from threading import Lock
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+
+def resolve_device(device):
+    """Return the ``torch.device`` that ``"auto"``, ``"cpu"``, ``"cuda"``... names.
+
+    ``"auto"`` is CUDA where there is one and the CPU otherwise.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            f"device={str(device)!r}, but torch finds no CUDA device here: install a "
+            "CUDA build of torch, or pass device='auto'"
+        )
+    return device
+
+
+def make_generator(seed):
+    """Return a generator of its own; torch's global one stays untouched.
+
+    It lives on the CPU whatever the device, so that a seed gives the same anchors,
+    batches and samples everywhere.
+    """
+    return torch.Generator(device="cpu").manual_seed(seed)
+
+
+def to_device(array, device, dtype=None):
+    """Copy a numpy array to a device; on the CPU the memory is shared if it can be."""
+    return torch.as_tensor(np.ascontiguousarray(array), dtype=dtype, device=device)
+
+
+def to_numpy(tensor):
+    """Copy a tensor to the host."""
+    return tensor.detach().cpu().numpy()
+
+
+def to_csr(values, columns, live, n_components):
+    """Build the CSR array of row-sparse tensors, leaving padding and zeros out.
+
+    ``values`` and ``columns`` are (n_rows, n_nonzero), ``live`` is a mask of the same
+    shape or None.
+    """
+    values, columns = to_numpy(values), to_numpy(columns)
+    stored = values != 0 if live is None else (values != 0) & to_numpy(live)
+    indptr = np.concatenate([[0], np.cumsum(stored.sum(axis=1))])
+    matrix = sp.csr_array(
+        (values[stored], columns[stored].astype(np.int32), indptr.astype(np.int64)),
+        shape=(len(values), n_components),
+    )
+    if matrix.nnz <= np.iinfo(np.int32).max:
+        matrix.indptr = matrix.indptr.astype(np.int32)
+    matrix.sort_indices()
+    return matrix
+
+
+@contextmanager
+def thread_count(n_threads):
+    """Run a block with torch's intra-op thread count set, then restore it.
+
+    None leaves the count alone. Part of torch's count belongs to the Python thread and
+    part to the process, so of blocks that overlap in several threads every one, on
+    leaving, restores what the first found.
+    """
+    if n_threads is None:
+        yield
+        return
+    with _counts.lock:
+        if _counts.inside == 0:
+            _counts.before = torch.get_num_threads()
+        _counts.inside += 1
+        torch.set_num_threads(n_threads)
+    try:
+        yield
+    finally:
+        with _counts.lock:
+            _counts.inside -= 1
+            torch.set_num_threads(_counts.before)
+
+
+class _ThreadCounts:
+    def __init__(self):
+        self.lock, self.inside, self.before = Lock(), 0, 0
+
+
+_counts = _ThreadCounts()

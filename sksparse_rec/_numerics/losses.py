@@ -1,0 +1,134 @@
+"""The two losses of ELSA, with their gradients written out.
+
+Both compare the direction of a user's interactions ``x`` with that of the prediction
+``y``; the average over users of
+
+    ‖ x/‖x‖ − y/‖y‖ ‖²  =  2 − 2 cos(x, y)
+
+is minimised. ``gram_loss`` predicts ``y = xAAᵀ − x``, ``relu_loss`` its positive part.
+A user whose ``x`` or ``y`` is zero has loss 2 and no gradient.
+"""
+
+import torch
+
+# Users whose scores are held at once by the relu loss: n_items × USER_BLOCK floats.
+USER_BLOCK = 256
+
+
+def gram_loss(batch, A):
+    """Loss of ``y = xAAᵀ − x`` over the whole catalogue, without making ``y``.
+
+    With ``u = xA`` and ``G = AᵀA``
+
+        ⟨x, y⟩ = ‖u‖² − ‖x‖²,      ‖y‖² = u G uᵀ − 2‖u‖² + ‖x‖²,
+
+    so a step costs O(nnz(X) n_nonzero + n_users m² + n_items n_nonzero²), whatever
+    n_users × n_items is.
+
+    Parameters
+    ----------
+    batch : Batch
+        The users.
+    A : DenseRows or SparseRows
+        Item embeddings with unit rows.
+
+    Returns
+    -------
+    loss : tensor, scalar
+        Mean over the users of the batch.
+    gradient : tensor of the shape of ``A.values``
+        With respect to the (unit-length) rows of ``A``.
+    """
+    U, G = A.profiles(batch), A.gram()
+    UG = U @ G
+    u_squared = (U * U).sum(dim=1)
+    x_squared = _sum_by_user(batch, batch.values.square())
+    dot = u_squared - x_squared
+    # The three terms nearly cancel for a user whose prediction is nearly zero.
+    y_squared = (U * UG).sum(dim=1) - 2 * u_squared + x_squared
+    scale = torch.maximum(u_squared, x_squared)
+    defined = (x_squared > 0) & (y_squared > 64 * torch.finfo(U.dtype).eps * scale)
+    x_norm, y_norm = _safe_norms(x_squared, y_squared, defined)
+    cosine = torch.where(defined, dot / (x_norm * y_norm), 0)
+    # d cosine / d‖u‖² and d cosine / d(uGuᵀ), times −2 / n_users.
+    factor = torch.where(defined, -2.0 / batch.n_users, 0.0)
+    by_gram = -0.5 * factor * cosine / y_norm.square()
+    by_norm = factor / (x_norm * y_norm) - 2 * by_gram
+    dU = 2 * (by_norm[:, None] * U + by_gram[:, None] * UG)
+    H = U.T @ ((2 * by_gram)[:, None] * U)
+    gradient = A.profiles_adjoint(batch, dU).add_(A.gram_adjoint(H))
+    return (2 - 2 * cosine).mean(), gradient
+
+
+def relu_loss(batch, A):
+    """Loss of ``y = relu(xAAᵀ − x)``, in blocks of users.
+
+    Costs O(n_users n_items n_nonzero) and n_items × ``USER_BLOCK`` floats of memory.
+    Parameters and returns are those of ``gram_loss``.
+    """
+    U = A.profiles(batch)
+    dU = torch.empty_like(U)
+    gradient = torch.zeros_like(A.values)
+    loss = U.new_zeros(())
+    for start in range(0, batch.n_users, USER_BLOCK):
+        stop = min(start + USER_BLOCK, batch.n_users)
+        block = _user_block(batch, start, stop)
+        UT = U[start:stop].T.contiguous()
+        cosine, dYT = _relu_scores(block, A.scores(UT), batch.n_users)
+        loss += (2 - 2 * cosine).sum()
+        share, dUT = A.scores_adjoint(UT, dYT)
+        gradient += share
+        dU[start:stop] = dUT.T
+    gradient += A.profiles_adjoint(batch, dU)
+    return loss / batch.n_users, gradient
+
+
+LOSSES = {"gram": gram_loss, "relu": relu_loss}
+
+
+def _relu_scores(block, YT, n_users):
+    """Cosines of a block, and the gradient of the mean loss at its scores.
+
+    ``YT`` (n_items, n_block) holds ``xAAᵀ`` and is overwritten by the gradient.
+    """
+    place = (block.items, block.users)
+    YT[place] -= block.values
+    YT.relu_()
+    chosen = YT[place]
+    x_squared = _sum_by_user(block, block.values.square())
+    y_squared = YT.square().sum(dim=0)
+    defined = (x_squared > 0) & (y_squared > 0)
+    x_norm, y_norm = _safe_norms(x_squared, y_squared, defined)
+    dot = _sum_by_user(block, block.values * chosen)
+    cosine = torch.where(defined, dot / (x_norm * y_norm), 0)
+    factor = torch.where(defined, -2.0 / n_users, 0.0)
+    # d cosine / dy = x / (‖x‖‖y‖) − cosine y / ‖y‖², where y > 0.
+    YT *= -factor * cosine / y_norm.square()
+    along_x = (factor / (x_norm * y_norm))[block.users] * block.values
+    YT[place] += torch.where(chosen > 0, along_x, 0)
+    return cosine, YT
+
+
+def _user_block(batch, start, stop):
+    inside = torch.searchsorted(
+        batch.users, torch.tensor([start, stop], device=batch.users.device)
+    )
+    entries = slice(int(inside[0]), int(inside[1]))
+    return batch._replace(
+        users=batch.users[entries] - start,
+        items=batch.items[entries],
+        values=batch.values[entries],
+        n_users=stop - start,
+    )
+
+
+def _sum_by_user(batch, values):
+    return values.new_zeros(batch.n_users).index_add_(0, batch.users, values)
+
+
+def _safe_norms(x_squared, y_squared, defined):
+    one = torch.ones_like(x_squared)
+    return (
+        torch.where(defined, x_squared, one).sqrt(),
+        torch.where(defined, y_squared, one).sqrt(),
+    )

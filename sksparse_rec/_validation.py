@@ -1,0 +1,186 @@
+"""Input checks, and the only door to scikit-learn's private modules.
+
+Everything of scikit-learn whose import path has an underscore is imported here and
+nowhere else, so that a new scikit-learn release touches one file.
+"""
+
+from contextlib import contextmanager
+from numbers import Integral, Real
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import (
+    Interval,
+    StrOptions,
+    validate_params,
+)
+from sklearn.utils._sparse import _align_api_if_sparse
+from sklearn.utils.validation import check_array, check_non_negative, validate_data
+
+__all__ = [
+    "Integral",
+    "Interval",
+    "Real",
+    "StrOptions",
+    "check_interactions",
+    "check_length",
+    "fit_context",
+    "rolled_back_on_error",
+    "to_sparse_interface",
+    "validate_params",
+]
+
+fit_context = _fit_context
+
+
+@contextmanager
+def rolled_back_on_error(estimator):
+    """Give an estimator its public fitted state back if the block raises.
+
+    Ctrl-C in the middle of ``fit`` counts: ``fit`` itself sets its attributes last, but
+    ``validate_data`` has recorded the new columns by then.
+    """
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        # Attributes with an underscore in front are the callbacks', torn down later.
+        for name in [name for name in vars(estimator) if not name.startswith("_")]:
+            delattr(estimator, name)
+        vars(estimator).update(before)
+        raise
+
+
+def to_sparse_interface(S):
+    """Return ``S`` as the sparse flavour that ``sklearn.set_config`` asks for.
+
+    Parameters
+    ----------
+    S : sparse matrix or array
+        Any scipy sparse container.
+
+    Returns
+    -------
+    S : sparse matrix or array
+        ``*_array`` under ``sparse_interface="sparray"``, ``*_matrix`` otherwise.
+    """
+    return _align_api_if_sparse(S)
+
+
+def check_interactions(X, *, estimator=None, reset=False, name="X", dtype=np.float32):
+    """Check a matrix of interactions and return it as a canonical CSR array.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix, DataFrame} of shape (n_users, n_items)
+        Interactions: non-negative, finite.
+    estimator : estimator, default=None
+        Checks the number and the names of the columns against the fitted ones, or
+        records them with ``reset=True``. None checks the values only.
+    reset : bool, default=False
+        Whether this is ``fit``.
+    name : str, default="X"
+        How error messages call the argument.
+    dtype : dtype, default=float32
+        Of the values returned.
+
+    Returns
+    -------
+    X : csr_array of shape (n_users, n_items)
+        Duplicates summed, explicit zeros removed, indices sorted; never the caller's
+        own buffers where they had to change.
+
+    Raises
+    ------
+    ValueError
+        If a value is negative, NaN or infinite, if the matrix is empty, or if the
+        number of columns is not the fitted one.
+    """
+    whom = name if estimator is None else type(estimator).__name__
+    options = {
+        "accept_sparse": "csr",
+        "dtype": "numeric",
+        "ensure_all_finite": False,
+        "accept_large_sparse": True,
+    }
+    if estimator is None:
+        X = check_array(X, input_name=name, **options)
+    else:
+        X = validate_data(estimator, X, reset=reset, **options)
+    _check_finite(X, name)
+    if _minimum(X) < 0:
+        row, column, value = _locate(X, lambda values: values < 0)
+        try:
+            check_non_negative(X, whom)
+        except ValueError as error:
+            raise ValueError(
+                f"{error}: {name}[{row}, {column}] is {value}. Interactions are "
+                "counts, ratings or ones; drop negative entries, or map ratings to "
+                "non-negative weights first."
+            ) from None
+    if not sp.issparse(X):
+        return sp.csr_array(X.astype(dtype, copy=False))
+    X = sp.csr_array(X, dtype=dtype, copy=not X.has_canonical_format)
+    X.sum_duplicates()
+    if X.nnz and not np.all(X.data):
+        X = X.copy()
+        X.eliminate_zeros()
+    return X
+
+
+def check_length(Z, n_columns, name, meaning):
+    """Check a matrix of finite values with a given number of columns.
+
+    Parameters
+    ----------
+    Z : {array-like, sparse matrix} of shape (n_rows, n_columns)
+    n_columns : int
+        What there must be.
+    name, meaning : str
+        How error messages call ``Z`` and ``n_columns``.
+
+    Returns
+    -------
+    Z : csr_array or ndarray, float32 or float64
+
+    Raises
+    ------
+    ValueError
+        If the number of columns differs or a value is NaN or infinite.
+    """
+    dtypes = [np.float64, np.float32]
+    Z = check_array(Z, accept_sparse="csr", dtype=dtypes, ensure_all_finite=False)
+    _check_finite(Z, name)
+    if Z.shape[1] != n_columns:
+        raise ValueError(
+            f"{name} has {Z.shape[1]} columns, but {meaning} is {n_columns}"
+        )
+    return sp.csr_array(Z) if sp.issparse(Z) else Z
+
+
+def _minimum(X):
+    values = X.data if sp.issparse(X) else X
+    return values.min() if values.size else 0
+
+
+def _check_finite(X, name):
+    values = X.data if sp.issparse(X) else X
+    if values.dtype.kind != "f" or np.isfinite(values).all():
+        return
+    row, column, value = _locate(X, lambda values: ~np.isfinite(values))
+    what = "NaN" if np.isnan(value) else "infinity"
+    raise ValueError(
+        f"Input {name} contains {what}: {name}[{row}, {column}] is {value}. A missing "
+        "interaction is a zero: leave it out of the sparse matrix, or fill it with 0."
+    )
+
+
+def _locate(X, is_bad):
+    """Row, column and value of the first bad entry."""
+    if sp.issparse(X):
+        position = int(np.flatnonzero(is_bad(X.data))[0])
+        row = int(np.searchsorted(X.indptr, position, side="right")) - 1
+        return row, int(X.indices[position]), X.data[position].item()
+    row, column = (int(i[0]) for i in np.nonzero(is_bad(X)))
+    return row, column, X[row, column].item()

@@ -1,0 +1,5 @@
+"""The estimators."""
+
+from sksparse_rec.models._compressed_elsa import CompressedELSA
+
+__all__ = ["CompressedELSA"]

@@ -1,0 +1,343 @@
+"""What every recommender offers once it has item embeddings."""
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils import Bunch
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from sksparse_rec._sparse import row_indices
+from sksparse_rec._validation import (
+    check_interactions,
+    check_length,
+    to_sparse_interface,
+)
+from sksparse_rec.model_selection import score_ranking
+from sksparse_rec.models._items import item_filter, item_positions
+from sksparse_rec.retrieval import search, top_items
+
+LIST_LENGTH = 10
+
+
+def _predicts_lists(estimator):
+    n_items = getattr(estimator, "n_features_in_", LIST_LENGTH)
+    return n_items >= LIST_LENGTH or not getattr(estimator, "_has_labels", False)
+
+
+class RecommenderMixin:
+    """Recommendations from a linear item model: scores are ``x A Aᵀ``.
+
+    A class that uses it has the fitted attributes ``item_embeddings_`` (CSR array of
+    shape (n_items, n_components)) and ``item_popularity_`` (shape (n_items,)), and
+    ``n_features_in_`` as scikit-learn defines it.
+    """
+
+    def transform(self, X):
+        """Compute the profiles of users, ``U = X A``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_users, n_items)
+            Interactions of any users; non-negative.
+
+        Returns
+        -------
+        U : sparse matrix or array of shape (n_users, n_components)
+            CSR, float32 for float32 ``X`` and float64 otherwise; the flavour follows
+            ``sklearn.set_config(sparse_interface=...)``.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has negative, NaN or infinite values or another number of columns.
+
+        Notes
+        -----
+        O(nnz(X) × n_nonzero) time; profiles of long histories are half dense.
+        """
+        check_is_fitted(self)
+        dtype = _floating_dtype(X)
+        return to_sparse_interface(self._profiles(X).astype(dtype, copy=False))
+
+    def inverse_transform(self, Z):
+        """Compute the scores of all items from profiles, ``Z Aᵀ``.
+
+        Parameters
+        ----------
+        Z : {array-like, sparse matrix} of shape (n_users, n_components)
+            Profiles as ``transform`` returns them, edited or not.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_users, n_items)
+            Dense: for the best items only use ``recommend``, whose memory is bounded.
+
+        Raises
+        ------
+        ValueError
+            If ``Z`` has another number of columns or values that are not finite.
+
+        Notes
+        -----
+        O(n_users × n_items × n_nonzero) time, O(n_users × n_items) memory.
+        """
+        check_is_fitted(self)
+        Z = check_length(Z, self.item_embeddings_.shape[1], "Z", "n_components")
+        scores = Z @ self.item_embeddings_.T
+        return scores.toarray() if sp.issparse(scores) else np.asarray(scores)
+
+    def recommend(self, X, k=10, *, exclude_seen=True, allow=None, deny=None):
+        """Recommend the ``k`` best items to each user.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_users, n_items)
+            The users' histories. A user without one gets the most popular items.
+        k : int, default=10
+            Length of the lists.
+        exclude_seen : bool, default=True
+            Leave out what is in the history. With False a seen item keeps its score.
+        allow, deny : array-like or sparse matrix, default=None
+            Items that may, or may not, be recommended: positions, names (where fitted
+            on a DataFrame) or a boolean mask of length n_items for all users, or a
+            sparse mask of shape (n_users, n_items) for each.
+
+        Returns
+        -------
+        R : sparse matrix or array of shape (n_users, n_items)
+            CSR, float64. The stored entries of a row are its items, best first (column
+            indices are not sorted), and their scores ``x A Aᵀ``. A user with fewer
+            than ``k`` candidates has a shorter row. `top_items` turns it into arrays.
+
+        Raises
+        ------
+        ValueError
+            For a ``k`` below 1, an unknown item, or a mask of another shape.
+
+        Notes
+        -----
+        Ties go to the item more popular in training, then to the lower position. The
+        lists are the same for any number of users in a call. Time is
+        O(n_users × n_items × n_nonzero); memory beside the result is bounded by
+        ``sklearn.get_config()["working_memory"]``.
+        """
+        check_is_fitted(self)
+        k = _check_k(k)
+        history = check_interactions(X, estimator=self, dtype=np.float64)
+        n_users, n_items = history.shape
+        names = getattr(self, "feature_names_in_", None)
+        allowed, allowed_each = item_filter(allow, n_users, n_items, names, "allow")
+        denied, denied_each = item_filter(deny, n_users, n_items, names, "deny")
+        candidates = allowed
+        if denied is not None:
+            candidates = ~denied if allowed is None else allowed & ~denied
+        excluded = [history] if exclude_seen else []
+        if denied_each is not None:
+            excluded.append(denied_each)
+        return to_sparse_interface(
+            search(
+                history @ self.item_embeddings_,
+                self.item_embeddings_,
+                k,
+                popularity=self.item_popularity_,
+                candidates=candidates,
+                allowed=allowed_each,
+                excluded=excluded,
+            )
+        )
+
+    @available_if(_predicts_lists)
+    def predict(self, X, *, k=LIST_LENGTH):
+        """Recommend as an array of items, which is what ``Pipeline.predict`` gives.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_users, n_items)
+            The users' histories.
+        k : int, default=10
+            Length of the lists.
+
+        Returns
+        -------
+        items : ndarray of shape (n_users, k)
+            Item positions (int64, padded with -1), or item names (object, padded with
+            None) where the estimator was fitted on named columns. Best first; items
+            of the history are left out.
+
+        Raises
+        ------
+        ValueError
+            As ``recommend``.
+
+        Notes
+        -----
+        The method is absent where ``fit`` got one-dimensional labels as ``y`` and the
+        catalogue has fewer than 10 items. Data like that come from scikit-learn's
+        common checks, which take the method for a predictor of the labels and want
+        one value a row.
+        """
+        R = self.recommend(X, k=k)
+        ids = np.full((R.shape[0], int(k)), -1, dtype=np.int64)
+        found, _ = top_items(R)
+        ids[:, : found.shape[1]] = found
+        names = getattr(self, "feature_names_in_", None)
+        if names is None:
+            return ids
+        return np.where(ids >= 0, np.append(names, None)[ids], None)
+
+    def similar_items(self, items, k=10):
+        """Find the nearest items by cosine similarity of the embeddings.
+
+        Parameters
+        ----------
+        items : array-like of int or str
+            Positions, or names where the estimator was fitted on a DataFrame.
+        k : int, default=10
+            Number of neighbours.
+
+        Returns
+        -------
+        S : sparse matrix or array of shape (len(items), n_items)
+            CSR, float64, neighbours best first; an item is never its own neighbour.
+
+        Raises
+        ------
+        ValueError
+            For an unknown item or a ``k`` below 1.
+
+        Notes
+        -----
+        O(len(items) × n_items × n_nonzero) time; ties and memory as in ``recommend``.
+        """
+        check_is_fitted(self)
+        k = _check_k(k)
+        A = self.item_embeddings_
+        names = getattr(self, "feature_names_in_", None)
+        positions = item_positions(items, A.shape[0], names)
+        n_queries = len(positions)
+        own = sp.csr_array(
+            (np.ones(n_queries, dtype=bool), positions, np.arange(n_queries + 1)),
+            shape=(n_queries, A.shape[0]),
+        )
+        queries = A[positions]
+        return to_sparse_interface(
+            search(queries, A, k, popularity=self.item_popularity_, excluded=[own])
+        )
+
+    def score(self, X, y=None):
+        """Return the mean nDCG@100 on held-out items.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_users, n_items)
+            Interactions, best of users that were not in ``fit``.
+        y : {array-like, sparse matrix} of shape (n_users, n_items), default=None
+            Targets; ``X`` is then the whole history. Without, a fifth of each row is
+            hidden, chosen by the row's content, so always the same one. A
+            one-dimensional ``y`` is ignored.
+
+        Returns
+        -------
+        score : float
+            Between 0 and 1; users without targets are left out.
+
+        Raises
+        ------
+        ValueError
+            If no user has an item to hide, or ``y`` has another shape than ``X``.
+
+        See Also
+        --------
+        sksparse_rec.model_selection.make_ranking_scorer : Other metrics and splits.
+        """
+        check_is_fitted(self)
+        return score_ranking(self.recommend, X, y)
+
+    def explain(self, x, items):
+        """Split the scores of some items for one user into contributions.
+
+        The score is a sum over latents and, as the model is linear in the history, a
+        sum over the history:
+
+            s_i = Σ_l u_l a_il = Σ_j x_j ⟨a_j, a_i⟩,   u = x A.
+
+        Parameters
+        ----------
+        x : {array-like, sparse matrix} of shape (1, n_items) or (n_items,)
+            The history of one user.
+        items : array-like of int or str
+            The items to explain: positions or names.
+
+        Returns
+        -------
+        explanation : Bunch
+            ``by_latent``, CSR of shape (len(items), n_components), and ``by_history``,
+            CSR of shape (len(items), n_items), float64; each row of either sums to the
+            score.
+
+        Raises
+        ------
+        ValueError
+            If ``x`` has more than one row, or for an unknown item.
+
+        Notes
+        -----
+        O((nnz(x) + len(items)) × n_nonzero) time.
+        """
+        check_is_fitted(self)
+        history = check_interactions(
+            _as_row(x), estimator=self, name="x", dtype=np.float64
+        )
+        if history.shape[0] != 1:
+            raise ValueError(
+                f"x must be the history of one user, got {history.shape[0]} rows: "
+                "call explain for each"
+            )
+        A = self.item_embeddings_
+        names = getattr(self, "feature_names_in_", None)
+        rows = A[item_positions(items, A.shape[0], names)].astype(np.float64)
+        profile = (history @ A).toarray().ravel()
+        by_latent = rows.copy()
+        by_latent.data = rows.data * profile[rows.indices]
+        seen = A[history.indices].astype(np.float64)
+        weighted = seen.copy()
+        weighted.data = seen.data * history.data[row_indices(seen)]
+        shares = sp.coo_array(rows @ weighted.T)
+        by_history = sp.csr_array(
+            (shares.data, (shares.row, history.indices[shares.col])),
+            shape=(len(rows.indptr) - 1, A.shape[0]),
+        )
+        return Bunch(
+            by_latent=to_sparse_interface(by_latent),
+            by_history=to_sparse_interface(by_history),
+        )
+
+    def _profiles(self, X):
+        X = check_interactions(X, estimator=self, dtype=np.float64)
+        return X @ self.item_embeddings_
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.positive_only = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _floating_dtype(X):
+    dtype = getattr(X, "dtype", None)
+    return np.float32 if dtype == np.float32 else np.float64
+
+
+def _check_k(k):
+    if isinstance(k, bool) or int(k) != k or k < 1:
+        raise ValueError(f"k must be an integer of at least 1, got {k!r}")
+    return int(k)
+
+
+def _as_row(x):
+    if sp.issparse(x):
+        return x.reshape((1, -1)) if x.ndim == 1 else x
+    if hasattr(x, "columns"):
+        return x
+    return np.atleast_2d(np.asarray(x))

@@ -1,0 +1,52 @@
+"""Fixtures shared by the whole suite, doctests included."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from sklearn.utils import Bunch
+
+from sksparse_rec.datasets import make_interactions
+
+# Two busy cores make torch's default thread count spin: see docs/contributing.
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def development_data():
+    """Folder of the development data sets; skips where there is none."""
+    folder = os.environ.get("SKSPARSE_REC_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("SKSPARSE_REC_DATA does not name a folder of development data")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def checkerboard():
+    """Even users like even items, odd users odd ones; the diagonal is withheld.
+
+    So the best new item of user ``i`` is item ``i``, for any model worth its name.
+    """
+    n = 30
+    same_parity = np.add.outer(np.arange(n), np.arange(n)) % 2 == 0
+    X = sp.csr_array(same_parity & ~np.eye(n, dtype=bool), dtype=np.float64)
+    X.data.flags.writeable = False
+    return X
+
+
+@pytest.fixture(scope="session")
+def planted():
+    """Interactions with planted clusters: a Bunch of train, test and the labels."""
+    X, user_clusters, item_clusters = make_interactions(
+        300, 90, 4000, n_clusters=5, noise=0.05, random_state=0, return_clusters=True
+    )
+    X = sp.csr_array(X)
+    return Bunch(
+        train=X[:220],
+        test=X[220:],
+        user_clusters=user_clusters[:220],
+        item_clusters=item_clusters,
+    )

@@ -1,0 +1,91 @@
+"""The loop, with steps that only count."""
+
+import pytest
+import torch
+
+from sksparse_rec._numerics.training import run_epoch, run_epochs
+
+
+def test_losses_are_means_over_the_batches_of_an_epoch():
+    losses, n_steps = run_epochs(lambda: iter([1.0, 2.0, 6.0]), torch.tensor, 2)
+    assert losses == [3.0, 3.0]
+    assert all(type(loss) is float for loss in losses)
+    assert n_steps == 6
+
+
+def test_batches_are_made_anew_every_epoch():
+    sizes = iter([2, 3, 1])
+    _, n_steps = run_epochs(lambda: range(next(sizes)), torch.tensor, 3)
+    assert n_steps == 6
+
+
+@pytest.mark.parametrize("n_epochs", [0, 3])
+def test_no_batches(n_epochs):
+    assert run_epochs(lambda: [], torch.tensor, n_epochs) == ([0.0] * n_epochs, 0)
+
+
+def test_order_of_the_callbacks():
+    calls = []
+
+    def step(batch):
+        calls.append(("step", batch))
+        return torch.tensor(float(batch))
+
+    run_epochs(
+        lambda: [5],
+        step,
+        2,
+        on_epoch_begin=lambda epoch: calls.append(("begin", epoch)),
+        after_epoch=lambda n_done: calls.append(("after", n_done)),
+        on_epoch_end=lambda epoch, loss: calls.append(("end", epoch, loss)),
+    )
+    assert calls == [
+        ("begin", 0),
+        ("step", 5),
+        ("after", 1),
+        ("end", 0, 5.0),
+        ("begin", 1),
+        ("step", 5),
+        ("after", 2),
+        ("end", 1, 5.0),
+    ]
+
+
+def test_stops_when_asked():
+    done = []
+    losses, n_steps = run_epochs(
+        lambda: [1.0, 1.0],
+        torch.tensor,
+        10,
+        after_epoch=done.append,
+        on_epoch_end=lambda epoch, loss: epoch == 2,
+    )
+    assert (len(losses), n_steps, done) == (3, 6, [1, 2, 3])
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_loss_that_is_not_finite_stops_with_advice(bad):
+    epochs = iter([[1.0], [1.0, bad, 1.0]])
+    done = []
+    with pytest.raises(FloatingPointError, match=r"epoch 2.*learning_rate"):
+        run_epochs(lambda: next(epochs), torch.tensor, 5, after_epoch=done.append)
+    assert done == [1]
+
+
+def test_loss_is_read_once_an_epoch():
+    """Every read waits for the device."""
+    reads = []
+
+    class Loss:
+        def __radd__(self, total):
+            return self
+
+        def __add__(self, other):
+            return self
+
+        def __float__(self):
+            reads.append(1)
+            return 4.0
+
+    assert run_epoch(range(4), lambda batch: Loss()) == (1.0, 4)
+    assert len(reads) == 1
