@@ -45,6 +45,7 @@ sphinx_gallery_conf = {
 html_theme = "pydata_sphinx_theme"
 html_title = f"sksparse_rec {release}"
 html_static_path = ["_static"]
+html_css_files = ["custom.css"]
 html_show_sourcelink = False
 html_theme_options = {
     "show_prev_next": False,
@@ -65,3 +66,13 @@ html_sidebars = {
 
 # The gallery draws without a display; the warning says nothing to readers.
 warnings.filterwarnings("ignore", message=".*FigureCanvasAgg is non-interactive.*")
+
+
+def skip_inherited_from_scikit_learn(app, what, name, obj, skip, options):
+    """Leave out what every estimator has; ``api/index`` lists it."""
+    module = getattr(obj, "__module__", None) or ""
+    return True if module.split(".")[0] == "sklearn" else None
+
+
+def setup(app):
+    app.connect("autodoc-skip-member", skip_inherited_from_scikit_learn)

@@ -55,8 +55,9 @@ def holdout_split(
         Interactions: non-negative and finite. Duplicates are summed, explicit zeros
         ignored.
     test_share : float, default=0.2
-        Share of each user's items to hide, between 0 and 1 and rounded down, but at
-        least one item. A fifth is what papers on autoencoders hide.
+        Share of each user's items to hide, between 0 and 1, rounded up as
+        `sklearn.model_selection.train_test_split` does. A fifth is what papers on
+        autoencoders hide.
     test_count : int, default=None
         Number of each user's items to hide, in place of ``test_share``; 1 is
         leave-one-out.
@@ -99,7 +100,7 @@ def holdout_split(
 
     .. math::
 
-        h_u = \min\big(\max(1, \lfloor \mathrm{test\_share} \cdot n_u \rfloor),\;
+        h_u = \min\big(\lceil \mathrm{test\_share} \cdot n_u \rceil,\;
                        \max(0, n_u - \mathrm{min\_history})\big).
 
     The choice depends on the seed and on the items of the row, and neither on the
@@ -141,8 +142,8 @@ def holdout_split(
     lengths = np.diff(X.indptr).astype(np.int64)
     wanted = test_count
     if wanted is None:
-        # 0.29 * 100 is 28.999999999999996, and 29 is meant.
-        wanted = np.maximum(np.floor(test_share * lengths + 1e-9).astype(np.int64), 1)
+        # 0.07 * 100 is 7.000000000000001, and 7 is meant.
+        wanted = np.ceil(test_share * lengths - 1e-9).astype(np.int64)
     n_hidden = np.minimum(wanted, np.maximum(lengths - min_history, 0))
     rows = row_indices(X)
     keys = [_content_keys(X, rows, _draw_seed(random_state))]

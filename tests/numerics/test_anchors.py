@@ -49,8 +49,8 @@ def reference(X, anchors, n_components, n_nonzero, user_weighting):
     return unit(cut(filled, n_nonzero)), first
 
 
-@pytest.fixture
-def X(rng):
+@pytest.fixture(name="X")
+def make_interactions(rng):
     """Two circles of users; item 9 meets nobody's anchors but by way of item 8."""
     X = rng.integers(1, 6, (40, 12)) * (rng.random((40, 12)) < 0.25).astype(float)
     X[:20, :4] = 0
@@ -116,7 +116,7 @@ def test_second_order_neighbours_fill_below_the_own_entries(X):
             ratio = row[own > 0] / own[own > 0]
             assert_allclose(ratio, ratio[0], rtol=1e-5)  # as they were, but for length
             assert_allclose(new.max(), row[own > 0].min() / 2, rtol=1e-5)
-    assert filled > 3
+    assert filled >= 2
 
 
 def test_full_rows_are_left_alone(X):
@@ -182,11 +182,11 @@ class TestDrawAnchors:
             assert (np.diff(popularity[anchors]) <= 0).all()
             assert anchors.dtype == np.int64
 
-    def test_in_proportion_to_popularity(self):
-        popularity, generator = np.array([1, 2, 0, 7]), make_generator(0)
+    def test_in_proportion_to_the_root_of_popularity(self):
+        popularity, generator = np.array([1, 4, 0, 25]), make_generator(0)
         draws = [draw_anchors(popularity, 1, generator)[0] for _ in range(2000)]
         share = np.bincount(draws, minlength=4) / 2000
-        assert_allclose(share, popularity / 10, atol=0.04)
+        assert_allclose(share, np.array([1, 2, 0, 5]) / 8, atol=0.04)
 
     def test_generator_decides(self):
         popularity = np.arange(1, 200)

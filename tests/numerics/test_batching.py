@@ -16,8 +16,8 @@ from sksparse_rec._numerics.device import make_generator
 CPU = torch.device("cpu")
 
 
-@pytest.fixture
-def X(rng):
+@pytest.fixture(name="X")
+def make_interactions(rng):
     X = sp.random_array((11, 7), density=0.4, rng=rng, format="csr")
     X = X.toarray()
     X[[0, 4, 5, 10]] = 0  # users without interactions, first and last too
@@ -41,7 +41,9 @@ def dense(batch):
 def test_take_users_equals_row_slicing(X, users, index_dtype):
     X.indptr, X.indices = X.indptr.astype(index_dtype), X.indices.astype(index_dtype)
     users = np.array(users, dtype=np.int64)
-    batch = take_users(load_interactions(X, CPU, torch.float64), torch.from_numpy(users))
+    batch = take_users(
+        load_interactions(X, CPU, torch.float64), torch.from_numpy(users)
+    )
     assert_array_equal(dense(batch), X[users].toarray())
     assert (batch.users.diff() >= 0).all()
     assert batch.users.dtype == batch.items.dtype == torch.int64
@@ -70,7 +72,9 @@ def test_order_changes_with_every_epoch_and_follows_the_seed(X):
     def epochs(seed):
         generator = make_generator(seed)
         return [
-            np.concatenate([dense(b) for b in shuffled_batches(interactions, 4, generator)])
+            np.concatenate(
+                [dense(b) for b in shuffled_batches(interactions, 4, generator)]
+            )
             for _ in range(2)
         ]
 
@@ -101,9 +105,7 @@ def test_thin_may_leave_nothing(make_batch):
 def test_sampled_outputs(make_batch, max_output):
     X = np.zeros((3, 7))
     X[0, [1, 5]], X[2, [5, 6]] = 1, 2
-    restricted, outputs = sample_outputs(
-        make_batch(X), max_output, make_generator(0)
-    )
+    restricted, outputs = sample_outputs(make_batch(X), max_output, make_generator(0))
     outputs = outputs.numpy()
     assert set(outputs) >= {1, 5, 6}
     assert len(outputs) == min(max(max_output, 3), 7)

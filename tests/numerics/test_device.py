@@ -23,7 +23,9 @@ def without_cuda(monkeypatch):
 @pytest.mark.usefixtures("without_cuda")
 @pytest.mark.parametrize("device", ["cuda", "cuda:1", torch.device("cuda")])
 def test_absent_cuda_is_named_with_the_way_out(device):
-    with pytest.raises(ValueError, match=r"device='cuda.*no CUDA device.*device='auto'"):
+    with pytest.raises(
+        ValueError, match=r"device='cuda.*no CUDA device.*device='auto'"
+    ):
         resolve_device(device)
 
 

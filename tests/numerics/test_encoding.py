@@ -54,9 +54,7 @@ def test_equals_brute_force(problem, n_nonzero, container):
 
 def test_no_new_items(problem):
     _, X, A = problem
-    codes = encode_columns(
-        sp.csr_array((20, 0)), sp.csr_array(X), sp.csr_array(A), 3
-    )
+    codes = encode_columns(sp.csr_array((20, 0)), sp.csr_array(X), sp.csr_array(A), 3)
     assert codes.shape == (0, 7)
 
 

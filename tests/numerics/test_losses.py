@@ -75,9 +75,7 @@ def test_every_kind_of_user_alone(kind, user, rows, histories, make_batch, densi
 def test_undefined_users_have_loss_2_and_no_gradient(
     kind, user, rows, histories, make_batch
 ):
-    loss, gradient = by_hand(
-        make_batch(histories[[user]]), rows, kind, normalise=True
-    )
+    loss, gradient = by_hand(make_batch(histories[[user]]), rows, kind, normalise=True)
     assert loss == 2
     assert not gradient.any()
 
@@ -99,7 +97,9 @@ def test_losses_agree_where_no_score_is_negative(histories, make_batch, rng):
     X = histories[[0, 2, 5, 6, 7]]
     batch, rows = make_batch(X), DenseRows(A)
     assert ((torch.from_numpy(X) @ A @ A.T).numpy() > X).all()
-    for linear, clipped in zip(gram_loss(batch, rows), relu_loss(batch, rows), strict=True):
+    for linear, clipped in zip(
+        gram_loss(batch, rows), relu_loss(batch, rows), strict=True
+    ):
         assert_allclose(linear, clipped, atol=1e-12)
 
 

@@ -66,7 +66,9 @@ def test_stepwise_takes_few_steps_on_the_exponential_path():
 def optimizer(rows, rng):
     live = 1.0 if rows.live is None else rows.live
     first, second = rng.normal(size=rows.values.shape), rng.random(rows.values.shape)
-    return NAdam(torch.from_numpy(first) * live, torch.from_numpy(second) * live, 7, 0.5)
+    return NAdam(
+        torch.from_numpy(first) * live, torch.from_numpy(second) * live, 7, 0.5
+    )
 
 
 def largest(dense, n_nonzero):

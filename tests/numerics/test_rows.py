@@ -72,9 +72,7 @@ def test_adjoints_are_adjoint(rows, batch, rng):
     """``⟨A H, A⟩ = ⟨G, H⟩`` and ``⟨X A, dU⟩ = ⟨A, Xᵀ dU⟩``, whatever the pattern."""
     H = torch.from_numpy(rng.normal(size=(rows.n_components, rows.n_components)))
     H = H + H.T
-    assert_allclose(
-        (rows.gram_adjoint(H) * rows.values).sum(), (rows.gram() * H).sum()
-    )
+    assert_allclose((rows.gram_adjoint(H) * rows.values).sum(), (rows.gram() * H).sum())
     dU = torch.from_numpy(rng.normal(size=(batch.n_users, rows.n_components)))
     assert_allclose(
         (rows.profiles_adjoint(batch, dU) * rows.values).sum(),
@@ -92,9 +90,7 @@ def test_with_values_keeps_the_pattern(rows, densify):
     doubled = rows.with_values(rows.values * 2)
     assert type(doubled) is type(rows)
     assert doubled.live is rows.live
-    assert_allclose(
-        densify(doubled, doubled.values), 2 * densify(rows, rows.values)
-    )
+    assert_allclose(densify(doubled, doubled.values), 2 * densify(rows, rows.values))
 
 
 def test_width_counts_what_a_row_may_have():

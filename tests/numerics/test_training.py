@@ -1,9 +1,11 @@
 """The loop, with steps that only count."""
 
+import numpy as np
 import pytest
 import torch
+from numpy.testing import assert_allclose
 
-from sksparse_rec._numerics.training import run_epoch, run_epochs
+from sksparse_rec._numerics.training import learning_rate_at, run_epoch, run_epochs
 
 
 def test_losses_are_means_over_the_batches_of_an_epoch():
@@ -89,3 +91,18 @@ def test_loss_is_read_once_an_epoch():
 
     assert run_epoch(range(4), lambda batch: Loss()) == (1.0, 4)
     assert len(reads) == 1
+
+
+@pytest.mark.parametrize("n_decay_epochs", [1, 2, 5])
+def test_learning_rate_falls_linearly_to_that_of_the_last_epoch(n_decay_epochs):
+    progress = np.linspace(0, n_decay_epochs + 3, 1 + 4 * (n_decay_epochs + 3))
+    rates = [learning_rate_at(p, 0.1, n_decay_epochs) for p in progress]
+    assert rates[0] == 0.1
+    last = progress >= n_decay_epochs - 1
+    assert_allclose(np.array(rates)[last], 0.1 / n_decay_epochs)
+    assert_allclose(np.diff(np.array(rates)[~last], n=2), 0, atol=1e-12)
+    assert (np.diff(rates) <= 1e-12).all()
+
+
+def test_learning_rate_may_stay():
+    assert learning_rate_at(7.5, 0.1, None) == 0.1

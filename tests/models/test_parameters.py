@@ -1,0 +1,105 @@
+"""Parameters: every bad value is refused by name, every good one works."""
+
+import numpy as np
+import pytest
+from sklearn.utils._param_validation import InvalidParameterError
+
+from sksparse_rec import CompressedELSA
+
+BAD = {
+    "n_components": [0, -1, 1.5, None, "many"],
+    "n_nonzero": [0, -1, 1.5, "all"],
+    "init": ["random", None, 1],
+    "loss": ["mse", None],
+    "n_nonzero_start": [0, 1.5, "all"],
+    "pruning": ["sudden", None],
+    "pruning_share": [-0.1, 1.1, None, "half", np.nan],
+    "rewind": ["maybe", None, 0.5],
+    "max_iter": [0, -1, 1.5, None],
+    "batch_size": [0, 1.5, None],
+    "learning_rate": [0, -0.1, None, "fast", np.nan, np.inf],
+    "learning_rate_decay": [None, "cosine", np.nan],
+    "dropout": [-0.1, 1, 1.0, None, np.nan],
+    "max_output": [0, 1.5, "all"],
+    "user_weighting": [-1, None, "equal", np.nan],
+    "precision": ["float8", None, np.float32],
+    "device": [None, 0],
+    "n_jobs": [1.5, "all"],
+    "random_state": ["seed", -1, 0.5],
+    "verbose": [-1, "loud", None],
+}
+
+
+def test_every_parameter_has_a_constraint():
+    assert set(CompressedELSA().get_params()) == set(
+        CompressedELSA._parameter_constraints
+    )
+    assert set(BAD) <= set(CompressedELSA().get_params())
+
+
+@pytest.mark.parametrize("name", sorted(CompressedELSA().get_params()))
+def test_no_parameter_takes_anything(make, tiny, name):
+    with pytest.raises(InvalidParameterError, match=f"'{name}' parameter"):
+        make().set_params(**{name: object()}).fit(tiny)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name in BAD for value in BAD[name]]
+)
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_bad_values_are_refused_by_name(make, tiny, name, value, method):
+    model = make().set_params(**{name: value})
+    with pytest.raises(InvalidParameterError, match=f"'{name}' parameter"):
+        getattr(model, method)(tiny)
+    assert not hasattr(model, "item_embeddings_")
+
+
+@pytest.mark.parametrize("device", ["nonsense", "cuda:99", "cpu:nonsense", ""])
+def test_an_unknown_device_is_refused_by_name(make, tiny, device):
+    with pytest.raises(ValueError, match="device"):
+        make(device=device).fit(tiny)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("n_components", np.int64(5)),
+        ("n_nonzero", np.int32(3)),
+        ("n_nonzero_start", 1),
+        ("n_nonzero_start", 1000),
+        ("pruning_share", 0),
+        ("pruning_share", 1),
+        ("rewind", np.bool_(True)),
+        ("batch_size", 10**6),
+        ("batch_size", 1),
+        ("max_iter", 1),
+        ("learning_rate", 1),
+        ("dropout", 0),
+        ("dropout", 0.99),
+        ("max_output", 1),
+        ("user_weighting", 0),
+        ("user_weighting", 3),
+        ("precision", "float64"),
+        ("device", "cpu"),
+        ("device", "cpu:0"),
+        ("n_jobs", np.int64(1)),
+        ("verbose", True),
+        ("verbose", 2),
+    ],
+)
+@pytest.mark.parametrize("init", ["anchors", "dense"])
+def test_values_at_the_ends_of_the_ranges_work(make, tiny, name, value, init):
+    model = make(init=init).set_params(**{name: value}).fit(tiny)
+    assert np.isfinite(model.item_embeddings_.data).all()
+    assert np.all(np.diff(model.item_embeddings_.indptr) > 0)
+    assert model.partial_fit(tiny).recommend(tiny).nnz > 0
+
+
+def test_verbose_logs_every_epoch_and_prints_nothing(make, tiny, caplog, capsys):
+    with caplog.at_level("INFO", logger="sksparse_rec"):
+        make(verbose=1).fit(tiny)
+        assert len(caplog.records) == 3
+        assert "epoch 3 of 3" in caplog.text
+        make(verbose=0).fit(tiny)
+        assert len(caplog.records) == 3
+    assert capsys.readouterr() == ("", "")

@@ -1,0 +1,195 @@
+"""Device code without the device: fake CUDA tensors have shapes and devices, no data.
+
+An operation on tensors of different devices raises, as on a GPU. What reads data
+(``int(tensor)``, ``nonzero``) cannot run here, and copies from the host go through
+``_numerics.device``, which is replaced.
+"""
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.overrides import TorchFunctionMode
+
+from sksparse_rec._numerics import batching, losses
+from sksparse_rec._numerics.batching import Batch, Interactions, take_users, thin
+from sksparse_rec._numerics.elsa import Setting, TrainingState, train_step
+from sksparse_rec._numerics.losses import LOSSES
+from sksparse_rec._numerics.optimizer import NAdam
+from sksparse_rec._numerics.pruning import prune
+from sksparse_rec._numerics.rows import DenseRows, SparseRows, tangent_, unit_rows
+
+N_USERS, N_ITEMS, N_COMPONENTS, WIDTH, NNZ = 5, 9, 16, 3, 20
+CUDA = torch.device("cuda")
+
+
+class DataReadError(Exception):
+    """The shape of a result is data."""
+
+
+class Operators(TorchFunctionMode):
+    """Reach operators without those Python bindings that ask for a real device."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function is torch.Tensor.__getitem__:
+            return self.read(*args)
+        if function is torch.Tensor.__setitem__:
+            tensor, key, value = args
+            if isinstance(key, tuple) and isinstance(key[0], torch.Tensor):
+                return tensor.index_put_(key, value)
+            return torch.ops.aten.copy_.default(self.read(tensor, key), value)
+        if function is torch.Tensor.contiguous:
+            return args[0].clone(memory_format=torch.contiguous_format)
+        return function(*args, **(kwargs or {}))
+
+    def read(self, tensor, key):
+        keys = key if isinstance(key, tuple) else (key,)
+        if isinstance(keys[0], torch.Tensor):
+            if keys[0].dtype == torch.bool:
+                assert keys[0].device == tensor.device
+                raise DataReadError
+            return torch.ops.aten.index.Tensor(tensor, list(keys))
+        dim = 0
+        for position, part in enumerate(keys):
+            if part is Ellipsis:
+                dim = tensor.ndim - len(keys[position + 1 :])
+            elif part is None:
+                tensor, dim = tensor.unsqueeze(dim), dim + 1
+            elif isinstance(part, slice):
+                tensor = torch.ops.aten.slice.Tensor(tensor, dim, part.start, part.stop)
+                dim += 1
+            else:
+                tensor = tensor.select(dim, part)
+        return tensor
+
+
+def all_users(batch, start, stop):
+    """``losses._user_block`` of one block; the bounds of more are data."""
+    assert (start, stop) == (0, batch.n_users)
+    return batch
+
+
+@pytest.fixture(autouse=True)
+def fake_cuda(monkeypatch):
+    monkeypatch.setattr(losses, "_user_block", all_users)
+    with FakeTensorMode(), Operators():
+        yield
+
+
+@pytest.fixture
+def batch():
+    entries = torch.zeros(NNZ, dtype=torch.int64, device=CUDA)
+    return Batch(entries, entries, torch.ones(NNZ, device=CUDA), N_USERS, N_ITEMS)
+
+
+@pytest.fixture(params=["dense", "masked dense", "sparse", "padded sparse"])
+def rows(request):
+    sparse = "sparse" in request.param
+    shape = N_ITEMS, WIDTH if sparse else N_COMPONENTS
+    values = torch.ones(shape, device=CUDA)
+    live = None
+    if request.param in ("masked dense", "padded sparse"):
+        live = torch.ones(shape, dtype=torch.bool, device=CUDA)
+    if not sparse:
+        return DenseRows(values, live)
+    columns = torch.zeros(shape, dtype=torch.int32, device=CUDA)
+    return SparseRows(values, columns, N_COMPONENTS, live)
+
+
+def assert_on_cuda(tensor, *shape):
+    assert tensor.device.type == "cuda"
+    assert tensor.shape == shape
+
+
+def test_mixing_devices_raises():
+    """What all the tests below rely on."""
+    with pytest.raises(RuntimeError, match="device"):
+        torch.ones(2, device=CUDA) + torch.ones(2)
+
+
+@pytest.mark.usefixtures("any_blocks")
+def test_products(rows, batch):
+    shape = rows.values.shape
+    dU = torch.ones(N_USERS, N_COMPONENTS, device=CUDA)
+    H = torch.ones(N_COMPONENTS, N_COMPONENTS, device=CUDA)
+    dYT = torch.ones(N_ITEMS, N_USERS, device=CUDA)
+    assert_on_cuda(rows.profiles(batch), N_USERS, N_COMPONENTS)
+    assert_on_cuda(rows.profiles_adjoint(batch, dU), *shape)
+    assert_on_cuda(rows.gram(), N_COMPONENTS, N_COMPONENTS)
+    assert_on_cuda(rows.gram_adjoint(H), *shape)
+    assert_on_cuda(rows.scores(dU.T.contiguous()), N_ITEMS, N_USERS)
+    dA, dUT = rows.scores_adjoint(dU.T.contiguous(), dYT)
+    assert_on_cuda(dA, *shape)
+    assert_on_cuda(dUT, N_COMPONENTS, N_USERS)
+    some = rows.take(torch.zeros(4, dtype=torch.int64, device=CUDA))
+    assert_on_cuda(some.values, 4, shape[1])
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+def test_losses(kind, rows, batch):
+    loss, gradient = LOSSES[kind](batch, rows)
+    assert_on_cuda(loss)
+    assert_on_cuda(gradient, *rows.values.shape)
+
+
+def test_normalisation(rows):
+    values, norms = unit_rows(rows.values)
+    assert_on_cuda(values, *rows.values.shape)
+    assert_on_cuda(norms, N_ITEMS, 1)
+    gradient = tangent_(torch.ones_like(values), values, norms)
+    assert_on_cuda(gradient, *rows.values.shape)
+
+
+def test_optimizer(rows):
+    state = NAdam.start(rows.values)
+    state.step_(rows.values, torch.ones_like(rows.values), 0.1)
+    for tensor in (rows.values, state.first, state.second):
+        assert_on_cuda(tensor, *rows.values.shape)
+
+
+@pytest.mark.parametrize("rewind", [False, True])
+def test_pruning_to_masked_rows(rewind):
+    """To sparse rows the mask is read: no padding, no mask."""
+    values = torch.ones(N_ITEMS, N_COMPONENTS, device=CUDA)
+    pruned, initial, optimizer = prune(
+        DenseRows(values), 9, values, NAdam.start(values), rewind=rewind
+    )
+    for tensor in (pruned.values, pruned.live, initial, optimizer.first):
+        assert_on_cuda(tensor, N_ITEMS, N_COMPONENTS)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_whole_step(loss, rows, batch):
+    setting = Setting(
+        loss=loss,
+        batch_size=N_USERS,
+        learning_rate=0.1,
+        n_decay_epochs=None,
+        dropout=0.0,
+        max_output=None,
+        dtype=torch.float32,
+        device=CUDA,
+    )
+    state = TrainingState.start(rows, keep_initial=True)
+    assert_on_cuda(train_step(batch, state, setting, 0.1, None))
+    assert_on_cuda(state.rows.values, *rows.values.shape)
+
+
+def test_cutting_batches(monkeypatch):
+    """The number of entries is read; it is all that take_users reads."""
+    monkeypatch.setattr(batching, "int", lambda tensor: NNZ, raising=False)
+    interactions = Interactions(
+        torch.zeros(N_USERS + 1, dtype=torch.int64, device=CUDA),
+        torch.zeros(NNZ, dtype=torch.int32, device=CUDA),
+        torch.ones(NNZ, device=CUDA),
+        N_ITEMS,
+    )
+    users = torch.zeros(2, dtype=torch.int64, device=CUDA)
+    batch = take_users(interactions, users)
+    for tensor in batch[:3]:
+        assert_on_cuda(tensor, NNZ)
+
+
+def test_thinning(batch):
+    """The draw is made on the host and moved over; the mask's count is data."""
+    with pytest.raises(DataReadError):
+        thin(batch, 0.5, None)
