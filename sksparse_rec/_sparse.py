@@ -18,7 +18,9 @@ def normalize_rows(X):
         row_indices(X), weights=np.square(X.data, dtype=float), minlength=X.shape[0]
     )
     scale = 1.0 / np.sqrt(np.where(squares > 0, squares, 1.0))
-    data = X.data * np.repeat(scale, np.diff(X.indptr)).astype(X.data.dtype)
+    # In float64, as the scale of tiny rows overflows float32.
+    dtype = np.result_type(X.data.dtype, np.float32)
+    data = (X.data * np.repeat(scale, np.diff(X.indptr))).astype(dtype)
     return sp.csr_array((data, X.indices, X.indptr), shape=X.shape)
 
 

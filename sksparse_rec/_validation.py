@@ -97,6 +97,9 @@ def check_interactions(X, *, estimator=None, reset=False, name="X", dtype=np.flo
         If a value is negative, NaN or infinite, if the matrix is empty, or if the
         number of columns is not the fitted one.
     """
+    if sp.issparse(X) and X.format == "coo" and X.dtype.kind in "biu":
+        # Conversion to CSR sums duplicates, which must not wrap around.
+        X = X.astype(np.float64)
     whom = name if estimator is None else type(estimator).__name__
     options = {
         "accept_sparse": "csr",
@@ -119,6 +122,7 @@ def check_interactions(X, *, estimator=None, reset=False, name="X", dtype=np.flo
                 "counts, ratings or ones; drop negative entries, or map ratings to "
                 "non-negative weights first."
             ) from None
+    _check_range(X, dtype, name)
     if not sp.issparse(X):
         return sp.csr_array(X.astype(dtype, copy=False))
     X = sp.csr_array(X, dtype=dtype, copy=not X.has_canonical_format)
@@ -174,6 +178,26 @@ def _check_finite(X, name):
         f"Input {name} contains {what}: {name}[{row}, {column}] is {value}. A missing "
         "interaction is a zero: leave it out of the sparse matrix, or fill it with 0."
     )
+
+
+def _check_range(X, dtype, name):
+    """Refuse values that ``dtype`` turns into infinity or zero."""
+    values = X.data if sp.issparse(X) else X
+    if dtype is None or values.dtype.kind != "f" or np.dtype(dtype).kind != "f":
+        return
+    limits = np.finfo(dtype)
+    if np.finfo(values.dtype).max <= limits.max:
+        return
+
+    def is_bad(values):
+        return (values > limits.max) | ((values > 0) & (values < limits.tiny))
+
+    if is_bad(values).any():
+        row, column, value = _locate(X, is_bad)
+        raise ValueError(
+            f"{name}[{row}, {column}] is {value}, out of the range of "
+            f"{np.dtype(dtype)}: divide {name} by its largest value"
+        )
 
 
 def _locate(X, is_bad):

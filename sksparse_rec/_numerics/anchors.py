@@ -95,8 +95,11 @@ def _fill_short_rows(S, items, users, n_nonzero):
     fills = []
     for start in range(0, len(short), step):
         block = items[short[start : start + step]]
+        second = sp.csr_array((block.shape[0], S.shape[1]), dtype=S.dtype)
         meeting = np.unique(block.indices)
-        second = block[:, meeting] @ (users[meeting] @ S)
+        for first in range(0, len(meeting), step):
+            some = meeting[first : first + step]
+            second = second + block[:, some] @ (users[some] @ S)
         own = S[short[start : start + step]]
         second = _without_pattern(sp.csr_array(second), own)
         fills.append(_merge_below(own, second, n_nonzero))

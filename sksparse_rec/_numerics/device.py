@@ -5,7 +5,7 @@ checks device code without the device replaces this module and nothing else.
 """
 
 from contextlib import contextmanager
-from threading import Lock
+from threading import Lock, local
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,7 +19,13 @@ def resolve_device(device):
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(device)
+    name = device
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(
+            f"device={name!r} is none that torch knows: pass 'auto', 'cpu' or 'cuda'"
+        ) from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(
             f"device={str(device)!r}, but torch finds no CUDA device here: install a "
@@ -39,7 +45,12 @@ def make_generator(seed):
 
 def to_device(array, device, dtype=None):
     """Copy a numpy array to a device; on the CPU the memory is shared if it can be."""
-    return torch.as_tensor(np.ascontiguousarray(array), dtype=dtype, device=device)
+    array = np.ascontiguousarray(array)
+    if not array.flags.writeable:
+        # joblib hands large arrays to its workers as read-only memory maps, and torch
+        # has no read-only tensors.
+        array = array.copy()
+    return torch.as_tensor(array, dtype=dtype, device=device)
 
 
 def to_numpy(tensor):
@@ -56,12 +67,12 @@ def to_csr(values, columns, live, n_components):
     values, columns = to_numpy(values), to_numpy(columns)
     stored = values != 0 if live is None else (values != 0) & to_numpy(live)
     indptr = np.concatenate([[0], np.cumsum(stored.sum(axis=1))])
+    # scipy widens both where one is int64.
+    dtype = np.int32 if indptr[-1] <= np.iinfo(np.int32).max else np.int64
     matrix = sp.csr_array(
-        (values[stored], columns[stored].astype(np.int32), indptr.astype(np.int64)),
+        (values[stored], columns[stored].astype(dtype), indptr.astype(dtype)),
         shape=(len(values), n_components),
     )
-    if matrix.nnz <= np.iinfo(np.int32).max:
-        matrix.indptr = matrix.indptr.astype(np.int32)
     matrix.sort_indices()
     return matrix
 
@@ -81,18 +92,21 @@ def thread_count(n_threads):
         if _counts.inside == 0:
             _counts.before = torch.get_num_threads()
         _counts.inside += 1
+        outer, _counts.own.count = getattr(_counts.own, "count", None), n_threads
         torch.set_num_threads(n_threads)
     try:
         yield
     finally:
         with _counts.lock:
             _counts.inside -= 1
-            torch.set_num_threads(_counts.before)
+            _counts.own.count = outer
+            torch.set_num_threads(_counts.before if outer is None else outer)
 
 
 class _ThreadCounts:
     def __init__(self):
         self.lock, self.inside, self.before = Lock(), 0, 0
+        self.own = local()
 
 
 _counts = _ThreadCounts()

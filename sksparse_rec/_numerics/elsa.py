@@ -21,6 +21,7 @@ from sksparse_rec._numerics.optimizer import NAdam
 from sksparse_rec._numerics.pruning import n_nonzero_at, prune
 from sksparse_rec._numerics.rows import DenseRows, SparseRows, tangent_, unit_rows
 from sksparse_rec._numerics.training import learning_rate_at, run_epochs
+from sksparse_rec._sparse import normalize_rows
 
 DTYPES = {
     "auto": torch.float32,
@@ -78,6 +79,7 @@ class TrainingState:
             "columns": _optional(getattr(self.rows, "columns", None), to_numpy),
             "live": _optional(self.rows.live, to_numpy),
             "n_components": self.rows.n_components,
+            "width": self.rows.width,
             "initial": _optional(self.initial, to_numpy),
             "first": to_numpy(self.optimizer.first),
             "second": to_numpy(self.optimizer.second),
@@ -98,7 +100,7 @@ class TrainingState:
 
         live = _optional(arrays["live"], lambda a: to_device(a, setting.device).clone())
         if arrays["columns"] is None:
-            rows = DenseRows(tensor("values"), live)
+            rows = DenseRows(tensor("values"), live, arrays["width"])
         else:
             columns = to_device(arrays["columns"], setting.device).clone()
             rows = SparseRows(tensor("values"), columns, arrays["n_components"], live)
@@ -211,7 +213,9 @@ def train(
     -------
     losses : list of float, n_steps : int
     """
-    interactions = load_interactions(X, setting.device, setting.dtype)
+    # The losses compare directions, so the unit of a user's values does not matter to
+    # them; unit rows keep their squares within the range of float32.
+    interactions = load_interactions(normalize_rows(X), setting.device, setting.dtype)
     last_epoch = state.n_epochs + n_epochs
     seen = 0
 
@@ -226,6 +230,11 @@ def train(
         nonlocal seen
         seen = 0
         state.n_epochs += 1
+        lengths = torch.linalg.vector_norm(state.rows.values, dim=1)
+        if not bool(torch.isfinite(lengths).all()):
+            raise FloatingPointError(
+                f"training diverged in epoch {state.n_epochs}: lower learning_rate"
+            )
         if schedule is None:
             return
         n_nonzero = n_nonzero_at(state.n_epochs, schedule)

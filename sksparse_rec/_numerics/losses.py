@@ -46,8 +46,8 @@ def gram_loss(batch, A):
     dot = u_squared - x_squared
     # The three terms nearly cancel for a user whose prediction is nearly zero.
     y_squared = (U * UG).sum(dim=1) - 2 * u_squared + x_squared
-    scale = torch.maximum(u_squared, x_squared)
-    defined = (x_squared > 0) & (y_squared > 64 * torch.finfo(U.dtype).eps * scale)
+    smallest = 64 * torch.finfo(U.dtype).eps * torch.maximum(u_squared, x_squared)
+    defined = _is_defined(x_squared, y_squared, smallest)
     x_norm, y_norm = _safe_norms(x_squared, y_squared, defined)
     cosine = torch.where(defined, dot / (x_norm * y_norm), 0)
     # d cosine / d‖u‖² and d cosine / d(uGuᵀ), times −2 / n_users.
@@ -97,7 +97,9 @@ def _relu_scores(block, YT, n_users):
     chosen = YT[place]
     x_squared = _sum_by_user(block, block.values.square())
     y_squared = YT.square().sum(dim=0)
-    defined = (x_squared > 0) & (y_squared > 0)
+    # Less than this is the rounding of a prediction of zero.
+    smallest = (64 * torch.finfo(YT.dtype).eps) ** 2 * x_squared
+    defined = _is_defined(x_squared, y_squared, smallest)
     x_norm, y_norm = _safe_norms(x_squared, y_squared, defined)
     dot = _sum_by_user(block, block.values * chosen)
     cosine = torch.where(defined, dot / (x_norm * y_norm), 0)
@@ -124,6 +126,11 @@ def _user_block(batch, start, stop):
 
 def _sum_by_user(batch, values):
     return values.new_zeros(batch.n_users).index_add_(0, batch.users, values)
+
+
+def _is_defined(x_squared, y_squared, smallest):
+    # NaN counts as defined: it must reach the loss, where training notices it.
+    return (x_squared != 0) & torch.logical_not(y_squared <= smallest)
 
 
 def _safe_norms(x_squared, y_squared, defined):

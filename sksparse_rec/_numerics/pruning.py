@@ -92,7 +92,7 @@ def prune(rows, n_nonzero, initial, optimizer, *, rewind=False):
             return tensor * mask
 
         def rebuild(values):
-            return DenseRows(values, mask)
+            return DenseRows(values, mask, n_nonzero)
 
     initial = None if initial is None else narrow(initial)
     if rewind:

@@ -49,6 +49,7 @@ class DenseRows:
 
     values: torch.Tensor
     live: torch.Tensor | None = None
+    n_live: int | None = None  # live entries a row; None: all
 
     @property
     def n_components(self):
@@ -57,8 +58,8 @@ class DenseRows:
 
     @property
     def width(self):
-        """Entries a row may have; masked ones still count."""
-        return self.values.shape[1]
+        """Entries a row may have."""
+        return self.values.shape[1] if self.n_live is None else self.n_live
 
     def with_values(self, values):
         """Return the same pattern with other values."""

@@ -2,12 +2,14 @@
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Bunch
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sksparse_rec._sparse import row_indices
 from sksparse_rec._validation import (
+    Integral,
     check_interactions,
     check_length,
     to_sparse_interface,
@@ -24,7 +26,7 @@ def _predicts_lists(estimator):
     return n_items >= LIST_LENGTH or not getattr(estimator, "_has_labels", False)
 
 
-class RecommenderMixin:
+class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     """Recommendations from a linear item model: scores are ``x A Aᵀ``.
 
     A class that uses it has the fitted attributes ``item_embeddings_`` (CSR array of
@@ -59,12 +61,12 @@ class RecommenderMixin:
         dtype = _floating_dtype(X)
         return to_sparse_interface(self._profiles(X).astype(dtype, copy=False))
 
-    def inverse_transform(self, Z):
+    def inverse_transform(self, X):
         """Compute the scores of all items from profiles, ``Z Aᵀ``.
 
         Parameters
         ----------
-        Z : {array-like, sparse matrix} of shape (n_users, n_components)
+        X : {array-like, sparse matrix} of shape (n_users, n_components)
             Profiles as ``transform`` returns them, edited or not.
 
         Returns
@@ -75,14 +77,14 @@ class RecommenderMixin:
         Raises
         ------
         ValueError
-            If ``Z`` has another number of columns or values that are not finite.
+            If ``X`` has another number of columns or values that are not finite.
 
         Notes
         -----
         O(n_users × n_items × n_nonzero) time, O(n_users × n_items) memory.
         """
         check_is_fitted(self)
-        Z = check_length(Z, self.item_embeddings_.shape[1], "Z", "n_components")
+        Z = check_length(X, self.item_embeddings_.shape[1], "X", "n_components")
         scores = Z @ self.item_embeddings_.T
         return scores.toarray() if sp.issparse(scores) else np.asarray(scores)
 
@@ -136,9 +138,10 @@ class RecommenderMixin:
             excluded.append(denied_each)
         return to_sparse_interface(
             search(
-                history @ self.item_embeddings_,
+                history,
                 self.item_embeddings_,
                 k,
+                encoder=self.item_embeddings_,
                 popularity=self.item_popularity_,
                 candidates=candidates,
                 allowed=allowed_each,
@@ -330,7 +333,7 @@ def _floating_dtype(X):
 
 
 def _check_k(k):
-    if isinstance(k, bool) or int(k) != k or k < 1:
+    if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
         raise ValueError(f"k must be an integer of at least 1, got {k!r}")
     return int(k)
 

@@ -1,12 +1,11 @@
 """CompressedELSA: sparse item embeddings learned from interactions."""
 
+import secrets
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from sklearn.base import (
     BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
 )
 from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import check_random_state
@@ -45,9 +44,7 @@ _TRAINING_INTERACTIONS = WeakKeyDictionary()
 
 class CompressedELSA(
     RecommenderMixin,
-    ClassNamePrefixFeaturesOutMixin,
     CallbackSupportMixin,
-    TransformerMixin,
     BaseEstimator,
 ):
     r"""Compressed ELSA: sparse item embeddings learned from interactions.
@@ -417,7 +414,11 @@ class CompressedELSA(
         return to_sparse_interface(codes)
 
     def _generator(self, n_steps):
-        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        if self.random_state is None:
+            # Not numpy's global generator, which is left alone.
+            seed = secrets.randbits(31)
+        else:
+            seed = check_random_state(self.random_state).randint(2**31 - 1)
         # Every call of partial_fit shuffles in its own way.
         return make_generator(int(seed) + n_steps)
 

@@ -46,7 +46,7 @@ def item_positions(items, n_items, names=None, what="items"):
             )
         return array.astype(np.int64)
     if array.dtype.kind in "UO" and all(isinstance(name, str) for name in array):
-        return _positions_of_names(array, names, what)
+        return _positions_of_names(array.tolist(), names, what)
     raise TypeError(
         f"{what} must hold item positions (integers) or names (strings), got "
         f"{array.dtype} values such as {array.flat[0]!r}"

@@ -9,10 +9,20 @@ from sksparse_rec._sparse import row_indices
 # Arrays of the size of a block of scores that exist at once: the scores, their
 # transposed copy, and what selecting the largest needs.
 COPIES = 4
+# And of a block of profiles: sparse with its indices, transposed, dense.
+PROFILE_COPIES = 4
 
 
 def search(
-    Q, embeddings, k, *, popularity=None, candidates=None, allowed=None, excluded=()
+    Q,
+    embeddings,
+    k,
+    *,
+    encoder=None,
+    popularity=None,
+    candidates=None,
+    allowed=None,
+    excluded=(),
 ):
     """Return the ``k`` best items of every query by inner product.
 
@@ -26,6 +36,8 @@ def search(
         CSR.
     embeddings : csr_array of shape (n_items, n_components)
     k : int
+    encoder : csr_array of shape (Q.shape[1], n_components), default=None
+        The queries are ``Q @ encoder``, made a block at a time; None: ``Q`` itself.
     popularity : ndarray of shape (n_items,), default=None
         Breaks ties; None leaves them to the position.
     candidates : ndarray of bool of shape (n_items,), default=None
@@ -50,11 +62,12 @@ def search(
     position = np.full(n_items, -1)
     position[order] = np.arange(len(order))
     ranked = embeddings[order].astype(np.float64)
-    step = _block_size(max(len(order), 1))
+    step = _block_size(max(len(order), 1), embeddings.shape[1])
     blocks = []
-    for start in range(0, n_queries, step):
+    for start in range(0, max(n_queries, 1), step):
         rows = slice(start, start + step)
-        profiles = Q[rows].T.astype(np.float64).toarray()
+        block = Q[rows] if encoder is None else Q[rows] @ encoder
+        profiles = block.T.astype(np.float64).toarray()
         scores = np.ascontiguousarray((ranked @ profiles).T)
         if allowed is not None:
             _keep_only(scores, allowed[rows], position)
@@ -112,9 +125,10 @@ def _ranking_order(n_items, popularity, candidates):
     return positions if candidates is None else positions[candidates[positions]]
 
 
-def _block_size(n_columns):
+def _block_size(n_columns, n_components):
     budget = get_config()["working_memory"] * 2**20
-    return max(1, int(budget / (COPIES * 8 * n_columns)))
+    row = 8 * (COPIES * n_columns + PROFILE_COPIES * n_components)
+    return max(1, int(budget / row))
 
 
 def _entries(mask, position):

@@ -63,6 +63,7 @@ def top_items(R):
     rows = row_indices(R)
     place = rows, np.arange(R.nnz) - R.indptr[:-1][rows]
     ids = np.full(shape, -1, dtype=np.int64)
-    scores = np.full(shape, -np.inf, dtype=R.dtype)
+    # Integers have no -inf.
+    scores = np.full(shape, -np.inf, dtype=np.result_type(R.dtype, np.float32))
     ids[place], scores[place] = R.indices, R.data
     return ids, scores

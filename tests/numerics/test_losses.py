@@ -91,6 +91,13 @@ def test_rounding_is_no_prediction(kind, dtype, histories, make_batch, rng):
     assert not gradient.any()
 
 
+@pytest.mark.parametrize("kind", LOSSES)
+def test_nan_reaches_the_loss(kind, rows, batch):
+    """Training that diverges is noticed by its loss, so it must not pass for 2."""
+    broken = rows.with_values(torch.full_like(rows.values, torch.nan))
+    assert LOSSES[kind](batch, broken)[0].isnan()
+
+
 def test_losses_agree_where_no_score_is_negative(histories, make_batch, rng):
     """The relu changes nothing if every ``xAAᵀ − x`` is positive anyway."""
     A = torch.from_numpy(rng.uniform(1, 2, size=(9, 4)))
