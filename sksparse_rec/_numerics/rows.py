@@ -22,6 +22,8 @@ from torch.nn.functional import embedding_bag
 # Entries of a temporary: small enough for the caches of a core or two, and large
 # enough that the overhead of an operation does not show.
 BLOCK_ENTRIES = 1 << 19
+# Sums over contiguous rows that take as long as one look-up at random.
+LOOK_UP = 32
 
 
 def unit_rows(values):
@@ -190,14 +192,23 @@ class SparseRows:
         return G.view(m, m)
 
     def gram_adjoint(self, H):
-        """Return ``A H`` at the pattern: n_nonzero² look-ups an item."""
+        """Return ``A H`` at the pattern, by blocks of whole rows or by look-ups."""
         n_nonzero, m = self.values.shape[1], self.n_components
         gradient = torch.empty_like(self.values)
+        if m <= LOOK_UP * n_nonzero:
+            for rows in self._blocks(m):
+                columns, values = self.columns[rows], self.values[rows]
+                products = embedding_bag(
+                    columns, H, per_sample_weights=values, mode="sum"
+                )
+                gradient[rows] = products.gather(1, columns.long())
+            return gradient
         flat = H.reshape(-1)
         for rows in self._blocks(n_nonzero**2):
             columns = self.columns[rows].long()
             pairs = (columns * m)[:, :, None] + columns[:, None, :]
-            looked_up = flat[pairs.view(-1)].view(-1, n_nonzero, n_nonzero)
+            looked_up = flat.index_select(0, pairs.view(-1))
+            looked_up = looked_up.view(-1, n_nonzero, n_nonzero)
             gradient[rows] = torch.bmm(looked_up, self.values[rows][:, :, None])[..., 0]
         return gradient
 

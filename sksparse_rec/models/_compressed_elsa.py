@@ -323,7 +323,8 @@ class CompressedELSA(
         After ``fit`` it continues with the optimizer's state. Items that had no
         interactions so far are admitted: they start from the profiles of their users.
         On an estimator not fitted yet it makes the first epoch of a training whose
-        sparsity schedule goes on with every call.
+        sparsity schedule goes on with every call; it never rewinds, so that the model
+        is a trained one after each.
 
         Parameters
         ----------

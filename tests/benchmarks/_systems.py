@@ -58,7 +58,10 @@ def _paper(pruning, *, rewind, ablation=True):
             "loss": "relu",
             "pruning": pruning,
             "rewind": rewind,
-            "dropout": 0.0,
+            "max_iter": 20,
+            "pruning_share": 0.5,
+            "batch_size": 1024,
+            "learning_rate_decay": False,
         },
         ablation=ablation,
     )
