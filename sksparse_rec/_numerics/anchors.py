@@ -9,16 +9,16 @@ import torch
 
 from sksparse_rec._sparse import keep_top_per_row, normalize_rows
 
-# Bounds the block of the co-occurrence that exists at once.
-BLOCK_ENTRIES = 1 << 24
+# Bounds the block of the co-occurrence that exists at once; choosing its largest
+# entries takes some 40 bytes for each.
+BLOCK_ENTRIES = 1 << 21
 
 
 def draw_anchors(popularity, n_anchors, generator):
     """Draw distinct items in proportion to the square root of their popularity.
 
-    The root leaves rarer items a chance to name a latent, which no data set minded and
-    some gained from. Items without interactions are never drawn, so there may be fewer
-    than asked for. A torch generator decides.
+    The root leaves rarer items a chance to name a latent. Items without interactions
+    are never drawn, so there may be fewer than asked for. A torch generator decides.
 
     Returns
     -------
@@ -72,7 +72,8 @@ def anchor_embeddings(X, anchors, n_components, n_nonzero, *, user_weighting=0.5
     S = sp.vstack(blocks, format="csr")
     # Columns beyond the anchors belong to latents that nothing uses.
     S = sp.csr_array((S.data, S.indices, S.indptr), shape=(X.shape[1], n_components))
-    return normalize_rows(_fill_short_rows(S, items, users, n_nonzero))
+    n_wanted = min(n_nonzero, len(anchors))
+    return normalize_rows(_fill_short_rows(S, items, users, n_wanted))
 
 
 def _weigh_users(X, exponent):
@@ -87,7 +88,7 @@ def _fill_short_rows(S, items, users, n_nonzero):
 
     They come below the row's own entries: the largest is half the smallest of those.
     """
-    short = np.flatnonzero(np.diff(S.indptr) < min(n_nonzero, S.shape[1]))
+    short = np.flatnonzero(np.diff(S.indptr) < n_nonzero)
     short = short[np.diff(items.indptr)[short] > 0]
     if len(short) == 0:
         return S

@@ -26,10 +26,16 @@ def resolve_device(device):
         raise ValueError(
             f"device={name!r} is none that torch knows: pass 'auto', 'cpu' or 'cuda'"
         ) from error
-    if device.type == "cuda" and not torch.cuda.is_available():
+    present = {"cpu": True, "cuda": torch.cuda.is_available()}
+    present["mps"] = torch.backends.mps.is_available()
+    if device.type not in present:
         raise ValueError(
-            f"device={str(device)!r}, but torch finds no CUDA device here: install a "
-            "CUDA build of torch, or pass device='auto'"
+            f"device={name!r} is not supported: pass 'auto', 'cpu', 'cuda' or 'mps'"
+        )
+    if not present[device.type]:
+        raise ValueError(
+            f"device={str(device)!r}, but torch finds no {device.type.upper()} device "
+            "here: install a build of torch that has it, or pass device='auto'"
         )
     return device
 

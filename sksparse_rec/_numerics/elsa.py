@@ -21,7 +21,7 @@ from sksparse_rec._numerics.optimizer import NAdam
 from sksparse_rec._numerics.pruning import n_nonzero_at, prune
 from sksparse_rec._numerics.rows import DenseRows, SparseRows, tangent_, unit_rows
 from sksparse_rec._numerics.training import learning_rate_at, run_epochs
-from sksparse_rec._sparse import normalize_rows
+from sksparse_rec._sparse import normalize_rows, places_in_rows, row_indices
 
 DTYPES = {
     "auto": torch.float32,
@@ -141,10 +141,9 @@ def start_dense(popularity, *, n_components, setting, generator):
 
 def rows_from_csr(S, setting, width=None):
     """Return a CSR matrix as ``SparseRows``, padded to its longest row or ``width``."""
-    lengths = np.diff(S.indptr)
-    width = width or max(1, int(lengths.max(initial=0)))
-    row = np.repeat(np.arange(S.shape[0]), lengths)
-    place = row, np.arange(S.nnz) - S.indptr[:-1][row]
+    width = width or max(1, int(np.diff(S.indptr).max(initial=0)))
+    rows = row_indices(S)
+    place = rows, places_in_rows(S, rows)
     values = np.zeros((S.shape[0], width), dtype=S.dtype)
     columns = np.zeros((S.shape[0], width), dtype=np.int32)
     live = np.zeros((S.shape[0], width), dtype=bool)
@@ -226,7 +225,7 @@ def train(
         rate = learning_rate_at(progress, setting.learning_rate, setting.n_decay_epochs)
         return train_step(batch, state, setting, rate, generator)
 
-    def after_epoch(_):
+    def epoch_ends(epoch, loss):
         nonlocal seen
         seen = 0
         state.n_epochs += 1
@@ -235,12 +234,15 @@ def train(
             raise FloatingPointError(
                 f"training diverged in epoch {state.n_epochs}: lower learning_rate"
             )
+        return on_epoch_end is not None and on_epoch_end(epoch, loss)
+
+    def after_epoch(stop):
         if schedule is None:
             return
         n_nonzero = n_nonzero_at(state.n_epochs, schedule)
         if n_nonzero < state.rows.width:
             # Rewinding needs another epoch: without one it would undo the training.
-            rewind = schedule.rewind and state.n_epochs < last_epoch
+            rewind = schedule.rewind and not stop and state.n_epochs < last_epoch
             state.rows, state.initial, state.optimizer = prune(
                 state.rows, n_nonzero, state.initial, state.optimizer, rewind=rewind
             )
@@ -253,7 +255,7 @@ def train(
         n_epochs,
         after_epoch=after_epoch,
         on_epoch_begin=on_epoch_begin,
-        on_epoch_end=on_epoch_end,
+        on_epoch_end=epoch_ends,
     )
 
 

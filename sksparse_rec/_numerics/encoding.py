@@ -6,7 +6,7 @@ import scipy.sparse as sp
 from sksparse_rec._sparse import keep_top_per_row, normalize_rows
 
 # Bounds the profiles that exist at once.
-BLOCK_ENTRIES = 1 << 25
+BLOCK_ENTRIES = 1 << 22
 
 
 def encode_columns(X_columns, X, embeddings, n_nonzero):

@@ -23,7 +23,8 @@ def run_epochs(
     n_epochs : int
         At most this many.
     after_epoch : callable, default=None
-        ``after_epoch(n_done)``: what changes between epochs, such as pruning.
+        ``after_epoch(stop)``: what changes between epochs, such as pruning. It comes
+        after ``on_epoch_end``, which sees the epoch's own result.
     on_epoch_begin : callable, default=None
         ``on_epoch_begin(epoch)``.
     on_epoch_end : callable, default=None
@@ -53,9 +54,10 @@ def run_epochs(
                 f"the training loss became {loss} in epoch {epoch + 1}: lower "
                 "learning_rate, or scale the values of X down"
             )
+        stop = on_epoch_end is not None and bool(on_epoch_end(epoch, loss))
         if after_epoch is not None:
-            after_epoch(epoch + 1)
-        if on_epoch_end is not None and on_epoch_end(epoch, loss):
+            after_epoch(stop)
+        if stop:
             break
     return losses, n_steps
 

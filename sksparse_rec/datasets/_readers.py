@@ -7,6 +7,8 @@ from sksparse_rec.datasets._base import import_optional
 from sksparse_rec.datasets._tables import read_frame, resolve_columns
 
 _PURPOSE = "Reading interactions"
+# Text that an integer prints as again: not 007, 0x1F or +7.
+_PLAIN_INTEGER = r"^\s*(0|-?[1-9][0-9]*)\s*$"
 COMPRESSED = {".gz", ".bz2", ".zst", ".lz4"}
 
 
@@ -25,7 +27,10 @@ def read_dataframe(frame, wanted):
 
 
 def read_delimited(path, wanted, *, delimiter, fields=None):
-    """Read delimited text; the first line names the columns unless fields do."""
+    """Read delimited text; the first line names the columns unless fields do.
+
+    Under a header, ids stay text unless all of their column are plain integers.
+    """
     narwhals = import_optional("narwhals", _PURPOSE)
     arrow_csv = import_optional("pyarrow.csv", _PURPOSE)
     arrow = import_optional("pyarrow", _PURPOSE)
@@ -41,13 +46,16 @@ def read_delimited(path, wanted, *, delimiter, fields=None):
         with arrow_csv.open_csv(str(path), **options) as reader:
             names = reader.schema.names
         columns = resolve_columns(names, wanted, path.name)
-        table = arrow_csv.read_csv(
-            str(path),
-            **options,
-            convert_options=arrow_csv.ConvertOptions(
-                include_columns=list(columns.values())
-            ),
-        )
+        convert = arrow_csv.ConvertOptions(include_columns=list(columns.values()))
+        table = arrow_csv.read_csv(str(path), **options, convert_options=convert)
+        if fields is None:
+            ids = table.select([columns["user"], columns["item"]])
+            text = _find_ids_that_are_text(path, ids, options)
+            if text:
+                convert.column_types = dict.fromkeys(text, arrow.string())
+                table = arrow_csv.read_csv(
+                    str(path), **options, convert_options=convert
+                )
     except arrow.ArrowInvalid as error:
         raise ValueError(
             f"{_locate_ragged_line(path, delimiter, fields)} is malformed: {error}"
@@ -57,6 +65,30 @@ def read_delimited(path, wanted, *, delimiter, fields=None):
         return _locate_record(path, delimiter, row + (fields is None))
 
     return read_frame(narwhals.from_native(table, eager_only=True), columns, locate)
+
+
+def _find_ids_that_are_text(path, ids, options):
+    """Return the columns read as numbers or dates that would not keep ids apart."""
+    arrow = import_optional("pyarrow", _PURPOSE)
+    arrow_csv = import_optional("pyarrow.csv", _PURPOSE)
+    compute = import_optional("pyarrow.compute", _PURPOSE)
+    # A missing id is an error, which is left to the checks of the table.
+    complete = [field for field in ids.schema if ids[field.name].null_count == 0]
+    numbers = [field for field in complete if arrow.types.is_primitive(field.type)]
+    integers = [field.name for field in numbers if arrow.types.is_integer(field.type)]
+    text = {field.name for field in numbers} - set(integers)
+    if not integers:
+        return text
+    convert = arrow_csv.ConvertOptions(
+        include_columns=integers, column_types=dict.fromkeys(integers, arrow.string())
+    )
+    with arrow_csv.open_csv(str(path), **options, convert_options=convert) as reader:
+        for batch in reader:
+            for name, column in zip(integers, batch.columns, strict=True):
+                plain = compute.match_substring_regex(column, _PLAIN_INTEGER)
+                if name not in text and not compute.all(plain).as_py():
+                    text.add(name)
+    return text
 
 
 def read_parquet(path, wanted):

@@ -4,6 +4,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import check_random_state
 
+from sksparse_rec._sparse import look_up
 from sksparse_rec._validation import (
     Integral,
     Interval,
@@ -199,11 +200,8 @@ def _merge(cells, drawn):
     # Sorting is 20 times as fast here as the hash table of np.unique.
     drawn = np.sort(drawn)
     drawn = drawn[np.diff(drawn, prepend=-1) > 0]
-    position = np.searchsorted(cells, drawn)
-    is_new = np.ones(drawn.size, dtype=bool)
-    inside = position < cells.size
-    is_new[inside] = cells[position[inside]] != drawn[inside]
-    return np.insert(cells, position[is_new], drawn[is_new])
+    positions, is_known = look_up(cells, drawn)
+    return np.insert(cells, positions[~is_known], drawn[~is_known])
 
 
 def _to_csr(cells, n_users, n_items):

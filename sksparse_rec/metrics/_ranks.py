@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sksparse_rec._sparse import row_indices
+from sksparse_rec._sparse import places_in_rows, row_indices
 from sksparse_rec._validation import validate_params
 from sksparse_rec.metrics._matching import RANKING_CONSTRAINTS, ranking_metric
 
@@ -18,7 +18,7 @@ def _ideal_gain(targets, k):
     users = row_indices(targets)
     # Rows are contiguous already: sorting by row keeps them where they are.
     gains = targets.data[np.lexsort((-targets.data, users))]
-    places = 1 + np.arange(targets.nnz) - targets.indptr[users]
+    places = 1 + places_in_rows(targets, users)
     weights = np.where(places <= k, gains / np.log2(places + 1), 0.0)
     ideal = np.bincount(users, weights, minlength=targets.shape[0])
     return np.where(ideal > 0, ideal, 1.0)

@@ -3,27 +3,12 @@
 import numpy as np
 
 from sksparse_rec._validation import Integral, Interval, StrOptions, validate_params
-from sksparse_rec.metrics import (
-    average_precision_at_k,
-    hit_rate_at_k,
-    ndcg_at_k,
-    precision_at_k,
-    recall_at_k,
-    reciprocal_rank_at_k,
-)
+from sksparse_rec.metrics import evaluate_ranking
+from sksparse_rec.metrics._evaluate import FORMULAS
 from sksparse_rec.model_selection._split import SPLIT_CONSTRAINTS, holdout_split
 
-METRICS = {
-    "average_precision": average_precision_at_k,
-    "hit_rate": hit_rate_at_k,
-    "ndcg": ndcg_at_k,
-    "precision": precision_at_k,
-    "recall": recall_at_k,
-    "reciprocal_rank": reciprocal_rank_at_k,
-}
-
 SCORER_CONSTRAINTS = {
-    "metric": [StrOptions(set(METRICS)), callable],
+    "metric": [StrOptions(set(FORMULAS)), callable],
     "k": [Interval(Integral, 1, None, closed="left")],
     **SPLIT_CONSTRAINTS,
     # A generator or None would hide other items for every candidate of a search.
@@ -152,7 +137,16 @@ def score_ranking(
 
 def metric_function(metric):
     """Return the function that a metric's name stands for."""
-    return METRICS[metric] if isinstance(metric, str) else metric
+    if callable(metric):
+        return metric
+
+    def named_metric(y_true, y_pred, k, sample_weight=None):
+        name = f"{metric}@{k}"
+        return evaluate_ranking(
+            y_true, y_pred, metrics=[name], sample_weight=sample_weight
+        ).means[name]
+
+    return named_metric
 
 
 def _given_targets(X, y):

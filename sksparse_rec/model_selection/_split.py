@@ -6,7 +6,7 @@ import secrets
 import numpy as np
 import scipy.sparse as sp
 
-from sksparse_rec._sparse import row_indices
+from sksparse_rec._sparse import look_up, places_in_rows, row_indices
 from sksparse_rec._validation import (
     Integral,
     Interval,
@@ -79,7 +79,8 @@ def holdout_split(
     Returns
     -------
     X_history : sparse matrix of shape (n_users, n_items)
-        CSR of the interactions to recommend from, with the values of ``X``.
+        CSR of the interactions to recommend from, with the values of ``X``, and of its
+        dtype unless that is too narrow for a sum of duplicates.
     X_targets : sparse matrix of shape (n_users, n_items)
         CSR of the hidden interactions. Together with ``X_history`` it is ``X``.
 
@@ -138,7 +139,7 @@ def holdout_split(
            [0, 0, 0, 0, 0],
            [0, 0, 0, 1, 0]])
     """
-    X = check_interactions(X, dtype=_numeric_dtype(X))
+    X = _read_interactions(X)
     lengths = np.diff(X.indptr).astype(np.int64)
     wanted = test_count
     if wanted is None:
@@ -151,16 +152,29 @@ def holdout_split(
         keys.append(-_times_of(X, rows, timestamps))
     order = np.lexsort((*keys, rows))
     # Sorting by row keeps rows where they are, so a place is an offset in its row.
-    places = np.arange(X.nnz) - X.indptr[rows]
     hidden = np.empty(X.nnz, dtype=bool)
-    hidden[order] = places < n_hidden[rows]
+    hidden[order] = places_in_rows(X, rows) < n_hidden[rows]
     return _select(X, rows, ~hidden), _select(X, rows, hidden)
 
 
+def _read_interactions(X):
+    """Return X as canonical CSR, of its own dtype where that holds the values."""
+    dtype = _numeric_dtype(X)
+    if not sp.issparse(X) or dtype.kind == "f":
+        return check_interactions(X, dtype=dtype)
+    X = X.tocoo()
+    # Values are non-negative, so no sum of duplicates is greater than that of all.
+    wide = np.int64 if X.data.sum(dtype=np.float64) < 2**62 else np.float64
+    X = check_interactions(X.astype(wide).tocsr(), dtype=wide)
+    limit = 1 if dtype.kind == "b" else np.iinfo(dtype).max
+    return X.astype(dtype) if int(X.data.max(initial=0)) <= limit else X
+
+
 def _numeric_dtype(X):
-    """Return the dtype that keeps the values of X, or None to let numpy choose."""
+    """Return the dtype of X, or float64 for lists, data frames and objects."""
     dtype = getattr(X, "dtype", None)
-    return dtype if isinstance(dtype, np.dtype) and dtype.kind in "biuf" else None
+    is_numeric = isinstance(dtype, np.dtype) and dtype.kind in "biuf"
+    return dtype if is_numeric else np.dtype(np.float64)
 
 
 def _select(X, rows, chosen):
@@ -234,11 +248,9 @@ def _stored_times(X, rows, timestamps):
     order = np.argsort(known, kind="stable")
     known = known[order]
     asked = rows * n_items + X.indices
-    found = np.searchsorted(known, asked)
-    missing = found == len(known)
-    missing[~missing] = known[found[~missing]] != asked[~missing]
-    if missing.any():
-        first = np.flatnonzero(missing)[0]
+    found, is_known = look_up(known, asked)
+    if not is_known.all():
+        first = np.flatnonzero(~is_known)[0]
         raise ValueError(
             f"timestamps lacks X[{rows[first]}, {X.indices[first]}]: it must store a "
             "time for every interaction, and a time of 0 explicitly."

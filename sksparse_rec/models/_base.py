@@ -59,7 +59,9 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         check_is_fitted(self)
         dtype = _floating_dtype(X)
-        return to_sparse_interface(self._profiles(X).astype(dtype, copy=False))
+        X = check_interactions(X, estimator=self, dtype=np.float64)
+        U = X @ self.item_embeddings_
+        return to_sparse_interface(U.astype(dtype, copy=False))
 
     def inverse_transform(self, X):
         """Compute the scores of all items from profiles, ``Z Aᵀ``.
@@ -85,8 +87,8 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         check_is_fitted(self)
         Z = check_length(X, self.item_embeddings_.shape[1], "X", "n_components")
-        scores = Z @ self.item_embeddings_.T
-        return scores.toarray() if sp.issparse(scores) else np.asarray(scores)
+        Z = Z.toarray() if sp.issparse(Z) else Z
+        return Z @ self.item_embeddings_.T
 
     def recommend(self, X, k=10, *, exclude_seen=True, allow=None, deny=None):
         """Recommend the ``k`` best items to each user.
@@ -186,7 +188,7 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         names = getattr(self, "feature_names_in_", None)
         if names is None:
             return ids
-        return np.where(ids >= 0, np.append(names, None)[ids], None)
+        return np.append(names, None)[ids]  # -1 is the None at the end
 
     def similar_items(self, items, k=10):
         """Find the nearest items by cosine similarity of the embeddings.
@@ -314,10 +316,6 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             by_latent=to_sparse_interface(by_latent),
             by_history=to_sparse_interface(by_history),
         )
-
-    def _profiles(self, X):
-        X = check_interactions(X, estimator=self, dtype=np.float64)
-        return X @ self.item_embeddings_
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -4,9 +4,7 @@ import secrets
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from sklearn.base import (
-    BaseEstimator,
-)
+from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -53,8 +51,8 @@ class CompressedELSA(
     are used, such that ``x A Aᵀ`` ranks the items that belong to a history ``x``. Use
     it as a recommender (``recommend``, ``predict``), as a transformer from histories
     to sparse profiles (``transform``), or for the item embeddings themselves
-    (``item_embeddings_``), in place of a dense factorisation that takes ten times the
-    memory at the same quality.
+    (``item_embeddings_``), in place of a dense factorisation of several times the
+    size.
 
     Parameters
     ----------
@@ -74,8 +72,8 @@ class CompressedELSA(
     loss : {"auto", "gram", "relu"}, default="auto"
         "gram" compares ``x`` with ``xAAᵀ − x`` without computing scores for the whole
         catalogue, "relu" with its positive part, as the paper does, at a cost
-        proportional to users × items. "auto" takes "gram" with anchors and "relu"
-        otherwise.
+        proportional to users × items. "auto" takes "gram" with anchors, and "relu"
+        with ``init="dense"`` and for dense ELSA.
     n_nonzero_start : int or None, default=None
         Non-zeros before pruning. None takes three times ``n_nonzero`` with anchors,
         and all of them with ``init="dense"``. With anchors, twice costs a little
@@ -113,23 +111,26 @@ class CompressedELSA(
     precision : {"auto", "float32", "float64"}, default="auto"
         Of the training; "auto" is float32. Embeddings are float32 always.
     device : str, default="auto"
-        "cpu", "cuda", "cuda:1", "mps"...; "auto" takes CUDA where there is one. Fitted
-        attributes are on the host whatever the device.
+        "cpu", "cuda", "cuda:1" or "mps" (untested); "auto" takes CUDA where there is
+        one. Fitted attributes are on the host whatever the device.
     n_jobs : int or None, default=None
         Threads of the training, restored after it. None leaves torch's count, but
         takes one thread for small problems.
     random_state : int, RandomState instance or None, default=None
-        Anchors, batches and samples. The same seed gives the same model on the same
-        machine; torch's and numpy's global generators are left alone.
+        Anchors, batches and samples. On the CPU the same seed gives the same model on
+        the same machine; CUDA adds in any order, so models agree up to rounding there.
+        torch's and numpy's global generators are left alone, also with None.
     verbose : int, default=0
-        Above 0 the loss of every epoch goes to the logger ``sksparse_rec``. For a
-        progress bar use ``set_callbacks(sklearn.callback.ProgressBar())``.
+        Above 0 the loss of every epoch goes to the logger ``sksparse_rec`` at level
+        INFO, which ``logging.basicConfig(level="INFO")`` shows. For a progress bar
+        use ``set_callbacks(sklearn.callback.ProgressBar())``.
 
     Attributes
     ----------
     item_embeddings_ : csr_array of shape (n_items, n_components), float32
         ``A``: rows of unit length with at most ``n_nonzero_`` entries. Items without
-        interactions have empty rows.
+        interactions have empty rows, and so have those that meet neither an anchor
+        nor an item that does.
     components_ : csr_array of shape (n_components, n_items), float32
         Its transpose.
     anchors_ : ndarray of shape (n_components,), int64
@@ -173,7 +174,9 @@ class CompressedELSA(
     n_nonzero) a step.
 
     Scores are ``xAAᵀ``, without the ``− x`` of training. The model keeps the state of
-    its optimizer for ``partial_fit``: three times the embeddings.
+    its optimizer for ``partial_fit``, three times the embeddings, and ``X`` itself for
+    ``encode_items`` until it is copied or pickled: that is the caller's own matrix
+    where it is a float32 CSR, so do not edit it in place.
 
     References
     ----------
@@ -275,7 +278,8 @@ class CompressedELSA(
         X : {array-like, sparse matrix, DataFrame} of shape (n_users, n_items)
             Non-negative interactions: ones, counts or ratings.
         y : object, default=None
-            Not used by the training; callbacks that score get it.
+            Not used by the training; callbacks that score get it. See ``predict`` for
+            one-dimensional labels.
 
         Returns
         -------
@@ -312,7 +316,7 @@ class CompressedELSA(
                 estimator=self, X=X, y=y, reconstruction_attributes=lambda: attributes
             )
             self._publish(attributes, state, losses, n_steps)
-            self._has_labels = y is not None and np.asarray(y).ndim == 1
+            self._has_labels = _is_labels(y)
         _TRAINING_INTERACTIONS[self] = X
         return self
 
@@ -352,6 +356,12 @@ class CompressedELSA(
                 state, anchors = start_state(self, X, popularity, generator)
                 losses, n_steps = [], 0
             else:
+                n_components = self.item_embeddings_.shape[1]
+                if self.n_components != n_components:
+                    raise ValueError(
+                        f"n_components is {self.n_components}, but the model has "
+                        f"{n_components}: call fit, which starts over, or set it back"
+                    )
                 popularity = popularity + self.item_popularity_
                 setting = setting_of(self)
                 state = TrainingState.from_arrays(self._training_state, setting)
@@ -361,6 +371,7 @@ class CompressedELSA(
             more_losses, more_steps = train_state(self, X, state, 1, generator)
             attributes = self._attributes(state, popularity, anchors)
             self._publish(attributes, state, losses + more_losses, n_steps + more_steps)
+            self._has_labels = _is_labels(y)
         _TRAINING_INTERACTIONS[self] = X
         return self
 
@@ -451,3 +462,7 @@ class CompressedELSA(
     @property
     def _n_features_out(self):
         return self.item_embeddings_.shape[1]
+
+
+def _is_labels(y):
+    return y is not None and np.asarray(y).ndim == 1

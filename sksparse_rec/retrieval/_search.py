@@ -54,7 +54,8 @@ def search(
 
     Notes
     -----
-    O(n_queries × nnz(embeddings)) time. Beside the result, memory is bounded by
+    O(n_queries × nnz(embeddings)) time. Beside the result and float64 copies of
+    ``embeddings`` and ``encoder``, memory is bounded by
     ``sklearn.get_config()["working_memory"]``.
     """
     n_queries, n_items = Q.shape[0], embeddings.shape[0]
@@ -63,6 +64,8 @@ def search(
     position[order] = np.arange(len(order))
     ranked = embeddings[order].astype(np.float64)
     step = _block_size(max(len(order), 1), embeddings.shape[1])
+    # Once, or scipy would widen it for every block.
+    encoder = None if encoder is None else encoder.astype(np.float64)
     blocks = []
     for start in range(0, max(n_queries, 1), step):
         rows = slice(start, start + step)

@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 
-from sksparse_rec._sparse import row_indices
+from sksparse_rec._sparse import places_in_rows, row_indices
 
 
 def top_items(R):
@@ -61,7 +61,7 @@ def top_items(R):
     lengths = np.diff(R.indptr)
     shape = (R.shape[0], int(lengths.max(initial=0)))
     rows = row_indices(R)
-    place = rows, np.arange(R.nnz) - R.indptr[:-1][rows]
+    place = rows, places_in_rows(R, rows)
     ids = np.full(shape, -1, dtype=np.int64)
     # Integers have no -inf.
     scores = np.full(shape, -np.inf, dtype=np.result_type(R.dtype, np.float32))

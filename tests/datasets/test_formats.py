@@ -201,10 +201,46 @@ def test_delimited(tmp_path, suffix, delimiter, compress, chosen):
     path.write_bytes(gzip.compress(text.encode()) if compress else text.encode())
     chosen = suffix if chosen == "explicit" else chosen
     loaded = load_interactions(path, format=chosen)
-    assert loaded.user_ids.tolist() == [7, 8]
+    assert loaded.user_ids.tolist() == ["007", "8"]
     # "NA" is an id like any other.
     assert loaded.item_ids.tolist() == ["NA", "a"]
     assert loaded.item_titles.tolist() == ["", "One"]
+
+
+@pytest.mark.parametrize(
+    ("ids", "expected"),
+    [
+        (["7", "10", "0", "-3"], [-3, 0, 7, 10]),
+        (["07", "7", "10"], ["07", "10", "7"]),
+        (["00", "0"], ["0", "00"]),
+        (["-07", "-7"], ["-07", "-7"]),
+        (["0x1F", "31"], ["0x1F", "31"]),
+        (["+7", "7"], ["+7", "7"]),
+        (["1.10", "1.1"], ["1.1", "1.10"]),
+        (["12345678901234567890", "12345678901234567891"], None),
+        (["true", "TRUE"], ["TRUE", "true"]),
+        (["2020-01-02", "2020-01-01"], ["2020-01-01", "2020-01-02"]),
+    ],
+)
+@pytest.mark.parametrize("role", ["user", "item"])
+def test_ids_are_integers_only_where_nothing_is_lost(tmp_path, role, ids, expected):
+    path = tmp_path / "log.csv"
+    other = {"user": "item", "item": "user"}[role]
+    path.write_text(f"{role},{other},rating\n" + "".join(f"{i},5,1\n" for i in ids))
+    loaded = load_interactions(path)
+    assert loaded[f"{role}_ids"].tolist() == (ids if expected is None else expected)
+    assert loaded[f"{other}_ids"].tolist() == [5]
+    assert loaded.data.nnz == len(ids)
+
+
+def test_one_id_with_a_zero_in_front_anywhere_in_a_large_file(tmp_path):
+    path = tmp_path / "log.csv"
+    # Several blocks of the reader.
+    lines = [f"{user},1\n" for user in range(300_000)]
+    path.write_text("".join(["user,item\n", *lines, "07,1\n"]))
+    ids = load_interactions(path).user_ids
+    assert len(ids) == 300_001
+    assert {"7", "07"} <= set(ids)
 
 
 def test_delimited_with_byte_order_mark_and_dates(tmp_path):

@@ -219,6 +219,27 @@ def test_lists_that_lost_their_order_are_refused(scores, targets):
         ndcg_at_k(targets, R)
 
 
+@pytest.mark.parametrize("width", [2, 3, 21])
+def test_a_few_short_lists_may_ascend_by_chance(width):
+    def lists(n_users):
+        items = np.tile(np.arange(width), n_users)
+        indptr = np.arange(n_users + 1) * width
+        shape = (n_users, width)
+        return sp.csr_array((1.0 + items, items, indptr), shape=shape)
+
+    enough = 20 // (width - 1)
+    if enough > 1:
+        few = lists(enough - 1)
+        assert recall_at_k(np.ones(few.shape), few, width) == 1.0
+    many = lists(enough)
+    with pytest.raises(ValueError, match="order of the lists is lost"):
+        recall_at_k(np.ones(many.shape), many, width)
+    # One descent anywhere shows that rows are not stored by item.
+    first = slice(*many.indptr[:2])
+    many.indices[first] = many.indices[first][::-1].copy()
+    assert recall_at_k(np.ones(many.shape), many, width) == 1.0
+
+
 @pytest.mark.parametrize("data", [[1.0, 1.0 + 1e-6], [-np.inf, 1.0], [True, True]])
 def test_ascending_indices_alone_are_no_fault(data):
     R = sp.csr_array((np.array(data), [0, 1], [0, 2]), shape=(1, 2))

@@ -199,6 +199,40 @@ def test_values_and_dtype_are_kept(dtype):
         assert_is_split_of(sp.csr_array(X), history, targets)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "entries", "expected"),
+    [
+        (np.int8, [100, 100], np.int64),
+        (np.int8, [100, 27], np.int8),
+        (np.uint8, [200, 200, 200], np.int64),
+        (np.int16, [30_000, 30_000], np.int64),
+        (bool, [True, True], np.int64),
+        (bool, [True, False], bool),
+        (np.int64, [2**53, 1], np.int64),
+        (np.int64, [2**62, 2**62], np.float64),
+        (np.uint64, [2**63, 2**63], np.float64),
+        (np.float32, [0.5, 0.25], np.float32),
+    ],
+)
+@pytest.mark.parametrize("format", ["csr", "csc", "coo", "lil"])
+def test_sums_of_duplicates_do_not_wrap(dtype, entries, expected, format):  # noqa: A002
+    entries = np.array(entries, dtype=dtype)
+    place = np.zeros(len(entries), dtype=int), np.full(len(entries), 2)
+    X = sp.coo_array((entries, place), shape=(1, 4))
+    if format == "csr":
+        X = sp.csr_array((X.data, X.col, [0, X.nnz]), shape=X.shape)
+    elif format == "csc":
+        X = sp.csc_array((X.data, X.row, [0, 0, 0, X.nnz, X.nnz]), shape=X.shape)
+    elif format == "lil":  # has no duplicates
+        X, entries = X.tolil(), entries[:1]
+        X[0, 2] = entries[0]
+        expected = dtype
+    history, targets = holdout_split(X, random_state=0)
+    assert targets.nnz == 0
+    assert history.dtype == targets.dtype == expected
+    assert history[0, 2] == sum(entries.tolist())
+
+
 def test_input_is_not_changed():
     X = sp.csr_array(
         (np.array([1.0, 1.0, 0.0, 2.0]), np.array([2, 2, 0, 1]), np.array([0, 4])),

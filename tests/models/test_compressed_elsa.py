@@ -1,5 +1,6 @@
 """The method: what is learned, how it is pruned, continued and explained."""
 
+import copy
 import pickle
 
 import numpy as np
@@ -288,6 +289,22 @@ def test_partial_fit_after_pickle(make, planted, options):
     assert model.loss_curve_ == copy.loss_curve_
 
 
+@pytest.mark.parametrize("n_components", [8, 32])
+@pytest.mark.parametrize("options", [{}, {"init": "dense"}, {"n_nonzero": None}])
+def test_partial_fit_cannot_change_the_number_of_latents(
+    make, planted, options, n_components
+):
+    model = make(**options).fit(planted.train)
+    before = model.item_embeddings_.copy()
+    model.set_params(n_components=n_components)
+    with pytest.raises(ValueError, match=rf"n_components is {n_components}.*16"):
+        model.partial_fit(planted.train)
+    assert (model.item_embeddings_ != before).nnz == 0
+    assert model.n_iter_ == 3
+    model.set_params(n_components=16).partial_fit(planted.train)
+    assert model.n_iter_ == 4
+
+
 def test_partial_fit_follows_changed_parameters(make, planted):
     model = make(n_nonzero=8).fit(planted.train)
     model.set_params(n_nonzero=3, precision="float64").partial_fit(planted.train)
@@ -476,9 +493,7 @@ def test_the_users_of_encode_items_must_match(make, planted):
     with pytest.raises(ValueError, match="features"):
         model.encode_items(columns, planted.train[:, :5])
     expected = model.encode_items(columns, planted.train).toarray()
-    for copied in (pickle.loads(pickle.dumps(model)), clone(model).set_params()):
-        if not hasattr(copied, "item_embeddings_"):
-            continue
+    for copied in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
         with pytest.raises(ValueError, match="pass X"):
             copied.encode_items(columns)
         np.testing.assert_array_equal(

@@ -1,7 +1,9 @@
 """What fit promises besides a good model: state, threads, generators, memory."""
 
+import gc
 import pickle
 import tracemalloc
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -421,18 +423,36 @@ def test_fit_from_anchors_makes_no_dense_embeddings(make, monkeypatch, init, los
     assert peak < 4 * n_items * n_components / 2
 
 
-def test_a_second_fit_does_not_keep_the_first_data_alive(make, tiny):
-    import gc
-    import weakref
+def float32_and_its_buffer(X):
+    """Return X as fit keeps it, without a copy, and a weak reference to its values."""
+    values = np.array(X.data, dtype=np.float32)
+    X = sp.csr_array((values, X.indices, X.indptr), shape=X.shape)
+    assert X.has_canonical_format
+    return X, weakref.ref(values)
 
-    model = make()
-    for data in (tiny.copy(), tiny[:20].copy()):
-        model.fit(data)
+
+def test_a_second_fit_does_not_keep_the_first_data_alive(make, tiny):
+    first, data = float32_and_its_buffer(tiny)
+    second, _ = float32_and_its_buffer(tiny[:20])
+    model = make().fit(first)
+    del first
+    gc.collect()
+    # encode_items needs it, and it is the caller's own.
+    assert data() is not None
+    model.fit(second)
+    gc.collect()
+    assert data() is None
+
+
+def test_a_model_dies_with_its_last_reference(make, tiny):
+    first, data = float32_and_its_buffer(tiny)
+    model = make().fit(first)
     kept = weakref.ref(model)
     assert len(pickle.dumps(model)) < 10**5
-    del model
+    del model, first
     gc.collect()
     assert kept() is None
+    assert data() is None
 
 
 def test_defaults_are_valid():

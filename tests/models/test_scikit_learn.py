@@ -374,6 +374,31 @@ def test_a_callback_can_stop_the_training(make, planted, options):
     assert model.n_iter_ == 3
 
 
+@pytest.mark.parametrize("stop_after", [1, 2])
+@pytest.mark.parametrize("pruning", ["exponential", "linear"])
+def test_a_stopped_training_does_not_rewind(make, planted, stop_after, pruning):
+    def stopped(*, rewind, stop_after):
+        model = make(
+            max_iter=6,
+            init="dense",
+            pruning=pruning,
+            pruning_share=1.0,
+            rewind=rewind,
+        )
+        model.set_callbacks(Recorder(stop_after=stop_after)).fit(planted.train)
+        assert model.n_iter_ == stop_after
+        return model.item_embeddings_.toarray()
+
+    # Rewinding after the first epoch is what tells the trainings apart from the second
+    # on, so only after one are the values of both the same.
+    trained = stopped(rewind=False, stop_after=stop_after)
+    rewound = stopped(rewind=True, stop_after=stop_after)
+    if stop_after == 1:
+        np.testing.assert_allclose(rewound, trained, atol=1e-6)
+    else:
+        assert not np.allclose(rewound, trained, atol=1e-3)
+
+
 def test_callbacks_survive_clone_and_stay_out_of_the_parameters(make, planted):
     recorder = Recorder()
     model = make(max_iter=1).set_callbacks(recorder)

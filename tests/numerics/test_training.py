@@ -38,40 +38,41 @@ def test_order_of_the_callbacks():
         step,
         2,
         on_epoch_begin=lambda epoch: calls.append(("begin", epoch)),
-        after_epoch=lambda n_done: calls.append(("after", n_done)),
         on_epoch_end=lambda epoch, loss: calls.append(("end", epoch, loss)),
+        after_epoch=lambda stop: calls.append(("after", stop)),
     )
     assert calls == [
         ("begin", 0),
         ("step", 5),
-        ("after", 1),
         ("end", 0, 5.0),
+        ("after", False),
         ("begin", 1),
         ("step", 5),
-        ("after", 2),
         ("end", 1, 5.0),
+        ("after", False),
     ]
+    assert all(type(call[1]) is bool for call in calls if call[0] == "after")
 
 
 def test_stops_when_asked():
-    done = []
+    stops = []
     losses, n_steps = run_epochs(
         lambda: [1.0, 1.0],
         torch.tensor,
         10,
-        after_epoch=done.append,
+        after_epoch=stops.append,
         on_epoch_end=lambda epoch, loss: epoch == 2,
     )
-    assert (len(losses), n_steps, done) == (3, 6, [1, 2, 3])
+    assert (len(losses), n_steps, stops) == (3, 6, [False, False, True])
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
 def test_loss_that_is_not_finite_stops_with_advice(bad):
     epochs = iter([[1.0], [1.0, bad, 1.0]])
-    done = []
+    stops = []
     with pytest.raises(FloatingPointError, match=r"epoch 2.*learning_rate"):
-        run_epochs(lambda: next(epochs), torch.tensor, 5, after_epoch=done.append)
-    assert done == [1]
+        run_epochs(lambda: next(epochs), torch.tensor, 5, after_epoch=stops.append)
+    assert stops == [False]
 
 
 def test_loss_is_read_once_an_epoch():
