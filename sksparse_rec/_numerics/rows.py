@@ -24,6 +24,8 @@ from torch.nn.functional import embedding_bag
 BLOCK_ENTRIES = 1 << 19
 # Sums over contiguous rows that take as long as one look-up at random.
 LOOK_UP = 32
+# Likewise the components of a dense row whose products take as long as scattering.
+SCATTER = 12
 
 
 def unit_rows(values):
@@ -181,8 +183,18 @@ class SparseRows:
         return gradient
 
     def gram(self):
-        """Return ``G = Aᵀ A``, shape (m, m): n_nonzero² sums an item."""
+        """Return ``G = Aᵀ A``, shape (m, m), by blocks of whole rows or by pairs."""
         n_nonzero, m = self.values.shape[1], self.n_components
+        if m <= SCATTER * n_nonzero:
+            G = self.values.new_zeros(m, m)
+            for rows in self._blocks(m):
+                values, columns = self.values[rows], self.columns[rows].long()
+                # Adding, as padding shares column 0 with what is stored there.
+                block = values.new_zeros(len(values), m).scatter_add_(
+                    1, columns, values
+                )
+                G.addmm_(block.T, block)
+            return G
         G = self.values.new_zeros(m * m)
         for rows in self._blocks(n_nonzero**2):
             columns, values = self.columns[rows].long(), self.values[rows]
