@@ -74,11 +74,10 @@ for n_nonzero in (4, 8, 16, 32):
 # %%
 # Short dense embeddings
 # ----------------------
-# ELSA without sparsity (``n_nonzero=None``), in few dimensions and with the relu loss
-# of its authors, which does better here;
-# scikit-learn's :class:`~sklearn.decomposition.TruncatedSVD` used as a recommender; and
-# a list of the most popular items, the same for everyone. A dense value takes 4 bytes,
-# so 16 dimensions are as large as 8 non-zeros.
+# ELSA without sparsity (``n_nonzero=None``) in few dimensions, with the relu loss that
+# does better here; scikit-learn's :class:`~sklearn.decomposition.TruncatedSVD` as a
+# recommender; and a list of the most popular items, the same for everyone. A dense
+# value takes 4 bytes, so 16 dimensions are as large as 8 non-zeros.
 
 
 class FromScores:
@@ -96,7 +95,9 @@ print(header)
 dense, svd = [], []
 for n_components in (16, 32, 64, 128):
     n_bytes = 4 * n_components
-    model = CompressedELSA(n_components, n_nonzero=None, random_state=0).fit(X_train)
+    model = CompressedELSA(
+        n_components, n_nonzero=None, loss="relu", random_state=0
+    ).fit(X_train)
     dense.append((n_bytes, *quality(model)))
     report(f"dense ELSA, {n_components}", *dense[-1])
     V = TruncatedSVD(n_components, random_state=0).fit(X_train).components_

@@ -72,8 +72,8 @@ class CompressedELSA(
     loss : {"auto", "gram", "relu"}, default="auto"
         "gram" compares ``x`` with ``xAAᵀ − x`` without computing scores for the whole
         catalogue, "relu" with its positive part, as the paper does, at a cost
-        proportional to users × items. "auto" takes "gram" with anchors, and "relu"
-        with ``init="dense"`` and for dense ELSA.
+        proportional to users × items. "auto" takes "relu" with ``init="dense"``, as
+        its paper, and "gram" otherwise, also for dense ELSA.
     n_nonzero_start : int or None, default=None
         Non-zeros before pruning. None takes three times ``n_nonzero`` with anchors,
         and all of them with ``init="dense"``. With anchors, twice costs a little

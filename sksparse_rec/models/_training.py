@@ -28,7 +28,9 @@ def setting_of(estimator):
     """Return what the numerical layer needs to know for a step."""
     loss = estimator.loss
     if loss == "auto":
-        loss = "gram" if starts_at_anchors(estimator) else "relu"
+        n_nonzero = estimator.n_nonzero or estimator.n_components
+        pruned = estimator.init == "dense" and n_nonzero < estimator.n_components
+        loss = "relu" if pruned else "gram"
     return Setting(
         loss=loss,
         batch_size=estimator.batch_size,

@@ -69,7 +69,7 @@ def run_system(name, dataset, split, *, seed, threads, timeout, rival_python):
         "lists": str(folder / "lists.npz"),
         "report": str(folder / "report.json"),
         "kind": system.kind,
-        "params": system.params_for(dataset["n_items"]),
+        "params": system.params_for(dataset["n_users"], dataset["n_items"]),
         "seed": seed,
         "threads": threads,
         "k": LIST_LENGTH,

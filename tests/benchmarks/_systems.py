@@ -10,6 +10,7 @@ N_NONZERO = 32
 ABLATION_DATASETS = ("ml-1m",)
 # From so many items on, the rival gets the shorter schedule.
 MANY_ITEMS = 20_000
+SMALL_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,13 @@ class System:
     ablation: bool = False
     large_params: dict | None = None
 
-    def params_for(self, n_items):
-        """Return the settings for a catalogue of ``n_items`` items."""
+    def params_for(self, n_users, n_items):
+        """Return the settings for data of a size."""
         if self.large_params is not None and n_items >= MANY_ITEMS:
             return self.large_params
+        if self.params.get("batch_size", 0) > n_users:
+            # The batch of the paper would be all users, one step an epoch.
+            return {**self.params, "batch_size": SMALL_BATCH}
         return self.params
 
 
