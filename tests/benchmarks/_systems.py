@@ -102,6 +102,12 @@ SYSTEMS = {
         "elsa",
         {"n_components": N_COMPONENTS, "n_nonzero": N_NONZERO},
     ),
+    "anchors-start64": System(
+        "CompressedELSA, anchors, n_nonzero_start=64",
+        "elsa",
+        {"n_components": N_COMPONENTS, "n_nonzero": N_NONZERO, "n_nonzero_start": 64},
+        ablation=True,
+    ),
     "paper-exponential-rewind": _paper("exponential", rewind=True, ablation=False),
     "paper-exponential": _paper("exponential", rewind=False),
     "paper-linear-rewind": _paper("linear", rewind=True),
