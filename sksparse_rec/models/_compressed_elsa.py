@@ -76,8 +76,8 @@ class CompressedELSA(
         its paper, and "gram" otherwise, also for dense ELSA.
     n_nonzero_start : int or None, default=None
         Non-zeros before pruning. None takes three times ``n_nonzero`` with anchors,
-        and all of them with ``init="dense"``. With anchors, twice costs a little
-        quality and saves half the time; four times brings nothing more.
+        and all of them with ``init="dense"``. With anchors, twice as many as
+        ``n_nonzero`` is faster and on most data a little worse.
     pruning : {"exponential", "stepwise", "linear", "constant"}, default="exponential"
         How the number of non-zeros falls from epoch to epoch: by the same share, by
         the same share in four steps, by the same number, or to the target at once.
@@ -94,14 +94,14 @@ class CompressedELSA(
         Users a step. A step costs about the same for 100 users as for 1000 on large
         catalogues, so raise it there; small data want several steps an epoch.
     learning_rate : float, default=0.1
-        Step size of NAdam. As rows are normalised, anything between 0.03 and 0.3 works
-        much the same.
+        Step size of NAdam. As rows are normalised, it does not depend on the scale of
+        the data, and half of it gives much the same.
     learning_rate_decay : bool, default=True
         Let the step size fall linearly over ``max_iter`` epochs. Without it the last
         epochs are noisy and small data over-fit; the paper keeps it constant.
     dropout : float, default=0.0
-        Share of the interactions left out at random in every step. 0.2 helps a little
-        with few hundred users and costs a little on sparse data.
+        Share of the interactions left out at random in every step. Try 0.2 with few
+        hundred users; it costs quality on sparse data.
     max_output : int or None, default=None
         Score only the items of a batch and random ones up to this number: the paper's
         sampled outputs. Useful with ``loss="relu"`` on large catalogues.
