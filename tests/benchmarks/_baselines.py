@@ -2,7 +2,7 @@
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.linalg import lapack
+import torch
 
 from sksparse_rec.metrics import ndcg_at_k
 from sksparse_rec.model_selection import holdout_split
@@ -44,8 +44,8 @@ class Popularity:
 class EASE:
     """Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019.
 
-    The Gram matrix becomes its inverse in place, in float32: one dense matrix of
-    n_items x n_items is all the memory.
+    The Gram matrix is inverted by its Cholesky factor in float32, which takes two dense
+    matrices of n_items x n_items at a time.
     """
 
     def __init__(self, seed):
@@ -85,14 +85,11 @@ class EASE:
             block = slice(start, start + COLUMNS_PER_BLOCK)
             P[:, block] = (transposed @ columns[:, block]).toarray(order="F")
         P[np.diag_indices(n_items)] += self.l2
-        P, failed = lapack.spotrf(P, lower=1, clean=0, overwrite_a=1)
-        if not failed:
-            P, failed = lapack.spotri(P, lower=1, overwrite_c=1)
-        if failed:
-            raise np.linalg.LinAlgError(f"EASE with l2={self.l2} is singular")
-        _mirror(P)
-        self.precision = P
-        self.weights = -1 / P.diagonal()
+        # torch's LAPACK: scipy's crashes at the size of gowalla. P is symmetric.
+        factor = torch.linalg.cholesky(torch.from_numpy(P.T))
+        del P
+        self.precision = torch.cholesky_inverse(factor).numpy().T
+        self.weights = -1 / self.precision.diagonal()
 
     def recommend(self, history, k):
         """Return item indices of shape (n_users, k), best first."""
@@ -114,16 +111,6 @@ class EASE:
                 f"{l2:g}": score for l2, score in self.validation_scores.items()
             },
         }
-
-
-def _mirror(P):
-    """Copy the lower triangle to the upper one, block by block."""
-    n = len(P)
-    for start in range(0, n, COLUMNS_PER_BLOCK):
-        stop = min(start + COLUMNS_PER_BLOCK, n)
-        corner = np.tril(P[start:stop, start:stop])
-        P[start:stop, start:stop] = corner + np.tril(corner, -1).T
-        P[start:stop, stop:] = P[stop:, start:stop].T
 
 
 def best_unseen(score, history, k):
