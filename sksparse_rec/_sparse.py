@@ -1,5 +1,8 @@
 """Helpers for CSR matrices: numpy and scipy only."""
 
+import itertools
+import mmap
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -7,9 +10,64 @@ import scipy.sparse as sp
 BLOCK_ENTRIES = 1 << 20
 
 
+def is_mapped(X):
+    """Tell whether a sparse matrix of compressed rows has its entries in a file.
+
+    scipy keeps a view of the ``np.memmap`` that it is given, so the bases say so.
+    """
+    for array in (X.data, X.indices):
+        while isinstance(array, np.ndarray) and not isinstance(array, np.memmap):
+            array = array.base
+        if isinstance(array, np.memmap | mmap.mmap):
+            return True
+    return False
+
+
+def extremes(values):
+    """Return the smallest and the largest value of an array, (0, 0) for an empty one.
+
+    Read once, in blocks, as the values may be in a file; NaN makes both NaN.
+    """
+    if values.size == 0:
+        return 0, 0
+    step = max(1, BLOCK_ENTRIES // max(1, values[0].size))
+    blocks = [values[start : start + step] for start in range(0, len(values), step)]
+    pairs = [(block.min(), block.max()) for block in blocks]
+    return np.min([low for low, _ in pairs]), np.max([high for _, high in pairs])
+
+
+def row_ranges(X, n_entries):
+    """Cut the rows of a CSR matrix into ranges of at most ``n_entries`` entries.
+
+    Returns
+    -------
+    ranges : list of slice
+        A row that is longer has a range of its own.
+    """
+    bounds = [0]
+    while bounds[-1] < X.shape[0]:
+        limit = min(int(X.indptr[bounds[-1]]) + n_entries, X.nnz)
+        # A limit of another dtype would have the search convert all of indptr.
+        limit = X.indptr.dtype.type(limit)
+        last = int(np.searchsorted(X.indptr, limit, side="right")) - 1
+        bounds.append(max(last, bounds[-1] + 1))
+    return [slice(*pair) for pair in itertools.pairwise(bounds)]
+
+
 def row_indices(X):
     """Return the row of every stored entry of a CSR matrix, int64 of shape (nnz,)."""
     return np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
+
+
+def rows_at(X, rows):
+    """Copy rows of a CSR matrix, given by position and in that order."""
+    if not is_mapped(X):
+        return X[rows]
+    # A file is read from front to back.
+    order = np.argsort(rows, kind="stable")
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return X[np.asarray(rows)[order]][place]
 
 
 def places_in_rows(X, rows):

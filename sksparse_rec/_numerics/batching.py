@@ -1,10 +1,12 @@
-"""Batches of users: CSR rows held as tensors on one device."""
+"""Batches of users: rows of interactions as tensors on one device."""
 
 from typing import NamedTuple
 
+import scipy.sparse as sp
 import torch
 
 from sksparse_rec._numerics.device import to_device
+from sksparse_rec._sparse import is_mapped, normalize_rows, row_indices, rows_at
 
 
 class Interactions(NamedTuple):
@@ -26,8 +28,24 @@ class Batch(NamedTuple):
     n_items: int
 
 
-def load_interactions(X, device, dtype):
-    """Copy a scipy CSR matrix to ``device`` once; batches are cut from it there."""
+class HostInteractions(NamedTuple):
+    """Interactions that stay where they are, in memory or in a mapped file."""
+
+    X: sp.csr_array  # (n_users, n_items), any numeric dtype
+    unit_rows: bool
+    device: torch.device  # of the batches
+    dtype: torch.dtype
+
+
+def load_interactions(X, device, dtype, *, unit_rows=False):
+    """Get a scipy CSR matrix ready for batches, scaled to unit rows if asked for.
+
+    Another device than the CPU gets a copy of the whole, from which batches are cut
+    there, unless the matrix is memory-mapped. Otherwise only batches are ever copied.
+    """
+    if device.type == "cpu" or is_mapped(X):
+        return HostInteractions(X, unit_rows, device, dtype)
+    X = normalize_rows(X) if unit_rows else X
     return Interactions(
         to_device(X.indptr, device, torch.int64),
         to_device(X.indices, device),
@@ -38,6 +56,8 @@ def load_interactions(X, device, dtype):
 
 def take_users(interactions, users):
     """Return the ``Batch`` of some rows; ``users`` is an int64 tensor of positions."""
+    if isinstance(interactions, HostInteractions):
+        return _copy_users(interactions, users)
     starts = interactions.indptr[users]
     lengths = interactions.indptr[users + 1] - starts
     total = int(lengths.sum())
@@ -54,11 +74,27 @@ def take_users(interactions, users):
     )
 
 
+def _copy_users(interactions, users):
+    X, unit_rows, device, dtype = interactions
+    rows = rows_at(X, users.numpy())
+    if unit_rows:
+        rows = normalize_rows(rows)
+    return Batch(
+        to_device(row_indices(rows), device),
+        to_device(rows.indices, device).long(),
+        to_device(rows.data, device, dtype),
+        *rows.shape,
+    )
+
+
 def shuffled_batches(interactions, batch_size, generator):
     """Yield every user once, in random order, ``batch_size`` at a time."""
-    n_users = len(interactions.indptr) - 1
+    on_host = isinstance(interactions, HostInteractions)
+    n_users = interactions.X.shape[0] if on_host else len(interactions.indptr) - 1
     order = torch.randperm(n_users, generator=generator)
-    for users in order.to(interactions.indptr.device).split(batch_size):
+    if not on_host:
+        order = order.to(interactions.indptr.device)
+    for users in order.split(batch_size):
         yield take_users(interactions, users)
 
 

@@ -4,9 +4,6 @@ These are the only functions whose result depends on the kind of device, so a te
 checks device code without the device replaces this module and nothing else.
 """
 
-from contextlib import contextmanager
-from threading import Lock, local
-
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -40,6 +37,17 @@ def resolve_device(device):
     return device
 
 
+def has_bfloat16(device):
+    """Tell whether a device multiplies matrices of bfloat16 in hardware."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu":
+        return False
+    # Names without a promise: a torch that lacks them goes without bfloat16.
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, bool)() for name in checks)
+
+
 def make_generator(seed):
     """Return a generator of its own; torch's global one stays untouched.
 
@@ -47,6 +55,16 @@ def make_generator(seed):
     batches and samples everywhere.
     """
     return torch.Generator(device="cpu").manual_seed(seed)
+
+
+def generator_state(generator):
+    """Return the state of a generator as an array of bytes."""
+    return generator.get_state().numpy()
+
+
+def restore_generator(generator, state):
+    """Set a generator to what ``generator_state`` returned."""
+    generator.set_state(torch.from_numpy(state))
 
 
 def to_device(array, device, dtype=None):
@@ -81,38 +99,3 @@ def to_csr(values, columns, live, n_components):
     )
     matrix.sort_indices()
     return matrix
-
-
-@contextmanager
-def thread_count(n_threads):
-    """Run a block with torch's intra-op thread count set, then restore it.
-
-    None leaves the count alone. Part of torch's count belongs to the Python thread and
-    part to the process, so of blocks that overlap in several threads every one, on
-    leaving, restores what the first found.
-    """
-    if n_threads is None:
-        yield
-        return
-    with _counts.lock:
-        if _counts.inside == 0:
-            _counts.before = torch.get_num_threads()
-        _counts.inside += 1
-        outer, _counts.own.count = getattr(_counts.own, "count", None), n_threads
-        torch.set_num_threads(n_threads)
-    try:
-        yield
-    finally:
-        with _counts.lock:
-            _counts.inside -= 1
-            _counts.own.count = outer
-            torch.set_num_threads(_counts.before if outer is None else outer)
-
-
-class _ThreadCounts:
-    def __init__(self):
-        self.lock, self.inside, self.before = Lock(), 0, 0
-        self.own = local()
-
-
-_counts = _ThreadCounts()

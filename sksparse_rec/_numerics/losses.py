@@ -11,6 +11,8 @@ A user whose ``x`` or ``y`` is zero has loss 2 and no gradient.
 
 import torch
 
+from sksparse_rec._numerics.rows import multiply
+
 # Users whose scores are held at once by the relu loss: n_items × USER_BLOCK floats.
 USER_BLOCK = 256
 
@@ -40,7 +42,7 @@ def gram_loss(batch, A):
         With respect to the (unit-length) rows of ``A``.
     """
     U, G = A.profiles(batch), A.gram()
-    UG = U @ G
+    UG = multiply(U, G, A.half)
     u_squared = (U * U).sum(dim=1)
     x_squared = _sum_by_user(batch, batch.values.square())
     dot = u_squared - x_squared
@@ -55,7 +57,7 @@ def gram_loss(batch, A):
     by_gram = -0.5 * factor * cosine / y_norm.square()
     by_norm = factor / (x_norm * y_norm) - 2 * by_gram
     dU = 2 * (by_norm[:, None] * U + by_gram[:, None] * UG)
-    H = U.T @ ((2 * by_gram)[:, None] * U)
+    H = multiply(U.T, (2 * by_gram)[:, None] * U, A.half)
     gradient = A.profiles_adjoint(batch, dU).add_(A.gram_adjoint(H))
     return (2 - 2 * cosine).mean(), gradient
 

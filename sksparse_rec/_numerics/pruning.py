@@ -83,7 +83,7 @@ def prune(rows, n_nonzero, initial, optimizer, *, rewind=False):
 
         def rebuild(values):
             padding = None if bool(live.all()) else live
-            return SparseRows(values, columns, rows.n_components, padding)
+            return SparseRows(values, columns, rows.n_components, padding, rows.half)
 
     else:
         mask = torch.zeros_like(rows.values, dtype=torch.bool).scatter_(1, kept, live)
@@ -92,7 +92,7 @@ def prune(rows, n_nonzero, initial, optimizer, *, rewind=False):
             return tensor * mask
 
         def rebuild(values):
-            return DenseRows(values, mask, n_nonzero)
+            return DenseRows(values, mask, n_nonzero, rows.half)
 
     initial = None if initial is None else narrow(initial)
     if rewind:

@@ -1,6 +1,6 @@
 """Item embeddings as a parameter: a row-sparse matrix and its dense counterpart.
 
-Both offer the same five products and their adjoints, which is all that a loss needs:
+Both offer the same four products and their adjoints, which is all that a loss needs:
 
 ====================  ====================  ======================================
 product               shape                 adjoint, read at the stored entries
@@ -12,39 +12,57 @@ product               shape                 adjoint, read at the stored entries
 
 ``m`` is ``n_components``. The adjoint of a row-sparse matrix is computed at its fixed
 pattern only, so its memory is O(n_items × n_nonzero); nothing of n_items × m is made.
+``half`` multiplies dense matrices in bfloat16, which sums in float32.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cache
 
+import numpy as np
 import torch
 from torch.nn.functional import embedding_bag
 
-# Entries of a temporary: small enough for the caches of a core or two, and large
-# enough that the overhead of an operation does not show.
-BLOCK_ENTRIES = 1 << 19
-# Sums over contiguous rows that take as long as one look-up at random.
-LOOK_UP = 32
-# Likewise the components of a dense row whose products take as long as scattering.
-SCATTER = 12
+from sksparse_rec._numerics import products_torch
+from sksparse_rec._numerics.compiling import load_compiled
+from sksparse_rec._numerics.threads import cut, n_parts, run_parts
+
+# Multiplications below which a second thread costs more than it brings.
+WORTH_THREADS = 1 << 22
 
 
-def unit_rows(values):
-    """Return ``values`` with rows of unit length, and the lengths (n_rows, 1).
-
-    Zero rows stay zero; their length is given as 1.
-    """
-    norms = torch.linalg.vector_norm(values, dim=1, keepdim=True)
-    norms = torch.where(norms > 0, norms, torch.ones_like(norms))
-    return values / norms, norms
+def multiply(A, B, half):
+    """Return ``A @ B``, through bfloat16 if ``half``."""
+    if half:
+        return _multiply(A.bfloat16(), B.bfloat16()).to(A.dtype)
+    return _multiply(A, B)
 
 
-def tangent_(gradient, directions, norms):
-    """Turn a gradient at unit rows into the gradient at the raw rows, in place.
+def _multiply(A, B):
+    parts = n_parts()
+    work = A.shape[0] * A.shape[1] * B.shape[1]
+    if parts == torch.get_num_threads() or work < WORTH_THREADS or A.is_cuda:
+        return A @ B
+    C = A.new_empty(A.shape[0], B.shape[1])
 
-    For ``a = p / ‖p‖`` it is ``(g − ⟨g, a⟩ a) / ‖p‖``.
-    """
-    along = (gradient * directions).sum(dim=1, keepdim=True)
-    return gradient.addcmul_(along, directions, value=-1).div_(norms)
+    def multiply_part(part, first, last):
+        torch.set_num_threads(1)
+        torch.mm(A[first:last], B, out=C[first:last])
+
+    run_parts(multiply_part, cut(np.arange(len(A) + 1), parts))
+    return C
+
+
+@cache
+def load_compiled_products():
+    """Return the module of compiled products, or None without numba."""
+    return load_compiled("sksparse_rec._numerics.products_numba")
+
+
+def products_of(values):
+    """Return the module of products for a tensor: compiled ones or plain torch."""
+    if values.device.type != "cpu":
+        return products_torch
+    return load_compiled_products() or products_torch
 
 
 @dataclass(frozen=True)
@@ -54,6 +72,7 @@ class DenseRows:
     values: torch.Tensor
     live: torch.Tensor | None = None
     n_live: int | None = None  # live entries a row; None: all
+    half: bool = False
 
     @property
     def n_components(self):
@@ -71,7 +90,7 @@ class DenseRows:
 
     def take(self, items):
         """Return some of the rows."""
-        return DenseRows(self.values[items])
+        return DenseRows(self.values[items], half=self.half)
 
     def profiles(self, batch):
         """Return ``U = X A``, shape (n_users, m)."""
@@ -102,33 +121,40 @@ class DenseRows:
 
     def gram(self):
         """Return ``G = Aᵀ A``, shape (m, m)."""
-        return self.values.T @ self.values
+        return multiply(self.values.T, self.values, self.half)
 
     def gram_adjoint(self, H):
         """Return ``A H``, shape (n_items, m)."""
-        return self.values @ H
+        return multiply(self.values, H, self.half)
 
     def scores(self, UT):
         """Return ``A Uᵀ``, shape (n_items, n_users), from ``UT`` (m, n_users)."""
-        return self.values @ UT
+        return multiply(self.values, UT, self.half)
 
     def scores_adjoint(self, UT, dYT):
         """Return ``dYᵀ U`` (n_items, m) and ``Aᵀ dYᵀ`` (m, n_users)."""
-        return dYT @ UT.T, self.values.T @ dYT
+        return (
+            multiply(dYT, UT.T, self.half),
+            multiply(self.values.T, dYT, self.half),
+        )
 
 
 @dataclass(frozen=True)
 class SparseRows:
     """A row-sparse matrix of fixed pattern, ``n_nonzero`` entries a row.
 
-    Rows with fewer entries are padded: value 0, column 0, ``live`` False. Padding adds
-    nothing to any product; its share of a gradient is masked by the caller.
+    The columns of a row ascend. Rows with fewer entries are padded: value 0, column 0,
+    ``live`` False. Padding adds nothing to any product; its share of a gradient is
+    masked by the caller.
     """
 
     values: torch.Tensor  # (n_items, n_nonzero)
     columns: torch.Tensor  # (n_items, n_nonzero) int32
     n_components: int
     live: torch.Tensor | None = None  # (n_items, n_nonzero) bool; None: no padding
+    half: bool = False
+    # What follows from the pattern alone; shared by matrices of the same pattern.
+    of_pattern: dict = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def width(self):
@@ -141,88 +167,41 @@ class SparseRows:
 
     def take(self, items):
         """Return some of the rows."""
-        return SparseRows(self.values[items], self.columns[items], self.n_components)
+        return SparseRows(
+            self.values[items], self.columns[items], self.n_components, half=self.half
+        )
 
-    def _blocks(self, entries_per_row):
-        step = max(1, BLOCK_ENTRIES // max(1, entries_per_row))
-        for start in range(0, len(self.values), step):
-            yield slice(start, start + step)
+    def cached(self, name, make):
+        """Return what ``make`` made of the pattern when first asked for ``name``."""
+        if name not in self.of_pattern:
+            self.of_pattern[name] = make()
+        return self.of_pattern[name]
 
     def profiles(self, batch):
-        """Return ``U = X A``, shape (n_users, m): scatters each interaction's row."""
-        n_nonzero, m = self.values.shape[1], self.n_components
-        U = self.values.new_zeros(batch.n_users * m)
-        step = max(1, BLOCK_ENTRIES // n_nonzero)
-        for users, items, weights in zip(
-            batch.users.split(step),
-            batch.items.split(step),
-            batch.values.split(step),
-            strict=True,
-        ):
-            target = self.columns[items] + (users * m)[:, None]
-            U.scatter_add_(
-                0, target.view(-1), (self.values[items] * weights[:, None]).view(-1)
-            )
-        return U.view(batch.n_users, m)
+        """Return ``U = X A``, shape (n_users, m)."""
+        return products_of(self.values).profiles(self, batch)
 
     def profiles_adjoint(self, batch, dU):
-        """Return ``Xᵀ dU`` at the pattern: visits the batch's interactions only."""
-        n_nonzero, m = self.values.shape[1], self.n_components
-        gradient = torch.zeros_like(self.values)
-        flat = dU.reshape(-1)
-        step = max(1, BLOCK_ENTRIES // n_nonzero)
-        for users, items, weights in zip(
-            batch.users.split(step),
-            batch.items.split(step),
-            batch.values.split(step),
-            strict=True,
-        ):
-            source = self.columns[items] + (users * m)[:, None]
-            share = flat[source.view(-1)].view(-1, n_nonzero)
-            gradient.index_add_(0, items, share.mul_(weights[:, None]))
-        return gradient
+        """Return ``Xᵀ dU`` at the pattern."""
+        return products_of(self.values).profiles_adjoint(self, batch, dU)
 
     def gram(self):
         """Return ``G = Aᵀ A``, shape (m, m), by blocks of whole rows or by pairs."""
-        n_nonzero, m = self.values.shape[1], self.n_components
-        if m <= SCATTER * n_nonzero:
-            G = self.values.new_zeros(m, m)
-            for rows in self._blocks(m):
-                values, columns = self.values[rows], self.columns[rows].long()
-                # Adding, as padding shares column 0 with what is stored there.
-                block = values.new_zeros(len(values), m).scatter_add_(
-                    1, columns, values
-                )
-                G.addmm_(block.T, block)
-            return G
-        G = self.values.new_zeros(m * m)
-        for rows in self._blocks(n_nonzero**2):
-            columns, values = self.columns[rows].long(), self.values[rows]
-            pairs = (columns * m)[:, :, None] + columns[:, None, :]
-            products = values[:, :, None] * values[:, None, :]
-            G.scatter_add_(0, pairs.view(-1), products.view(-1))
-        return G.view(m, m)
+        m = self.n_components
+        products = products_of(self.values)
+        if m > products.SCATTER * self.width:
+            return products.gram(self)
+        G = self.values.new_zeros(m, m)
+        for part in products_torch.blocks(len(self.values), m):
+            values, columns = self.values[part], self.columns[part].long()
+            # Adding, as padding shares column 0 with what is stored there.
+            block = values.new_zeros(len(values), m).scatter_add_(1, columns, values)
+            G += multiply(block.T, block, self.half)
+        return G
 
     def gram_adjoint(self, H):
-        """Return ``A H`` at the pattern, by blocks of whole rows or by look-ups."""
-        n_nonzero, m = self.values.shape[1], self.n_components
-        gradient = torch.empty_like(self.values)
-        if m <= LOOK_UP * n_nonzero:
-            for rows in self._blocks(m):
-                columns, values = self.columns[rows], self.values[rows]
-                products = embedding_bag(
-                    columns, H, per_sample_weights=values, mode="sum"
-                )
-                gradient[rows] = products.gather(1, columns.long())
-            return gradient
-        flat = H.reshape(-1)
-        for rows in self._blocks(n_nonzero**2):
-            columns = self.columns[rows].long()
-            pairs = (columns * m)[:, :, None] + columns[:, None, :]
-            looked_up = flat.index_select(0, pairs.view(-1))
-            looked_up = looked_up.view(-1, n_nonzero, n_nonzero)
-            gradient[rows] = torch.bmm(looked_up, self.values[rows][:, :, None])[..., 0]
-        return gradient
+        """Return ``A H`` at the pattern."""
+        return products_of(self.values).gram_adjoint(self, H)
 
     def scores(self, UT):
         """Return ``A Uᵀ``, shape (n_items, n_users), from ``UT`` (m, n_users)."""
@@ -232,23 +211,4 @@ class SparseRows:
 
     def scores_adjoint(self, UT, dYT):
         """Return ``dYᵀ U`` at the pattern, and ``Aᵀ dYᵀ`` (m, n_users)."""
-        n_nonzero, n_users = self.values.shape[1], UT.shape[1]
-        gradient = torch.empty_like(self.values)
-        for rows in self._blocks(n_nonzero * n_users):
-            columns = self.columns[rows].long()
-            profiles = UT[columns.view(-1)].view(-1, n_nonzero, n_users)
-            gradient[rows] = torch.bmm(profiles, dYT[rows][:, :, None])[..., 0]
-        flat = self.columns.view(-1)
-        order = torch.argsort(flat, stable=True)
-        offsets = torch.searchsorted(
-            flat[order],
-            torch.arange(self.n_components, dtype=flat.dtype, device=flat.device),
-        )
-        dUT = embedding_bag(
-            order // n_nonzero,
-            dYT,
-            offsets,
-            per_sample_weights=self.values.view(-1)[order],
-            mode="sum",
-        )
-        return gradient, dUT
+        return products_of(self.values).scores_adjoint(self, UT, dYT)

@@ -19,8 +19,19 @@ def rng():
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Make every blocked loop of the products and the relu loss go round often."""
-    monkeypatch.setattr("sksparse_rec._numerics.rows.BLOCK_ENTRIES", 8)
+    monkeypatch.setattr("sksparse_rec._numerics.products_torch.BLOCK_ENTRIES", 8)
     monkeypatch.setattr("sksparse_rec._numerics.losses.USER_BLOCK", 3)
+
+
+@pytest.fixture(params=["numba", "torch"])
+def any_products(request, monkeypatch):
+    """Compute the products of row-sparse matrices in both ways."""
+    if request.param == "numba":
+        pytest.importorskip("numba")
+    else:
+        monkeypatch.setattr(
+            "sksparse_rec._numerics.rows.load_compiled_products", lambda: None
+        )
 
 
 @pytest.fixture(params=["one block", "several blocks"])

@@ -4,9 +4,16 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import save_npz
 
-from sksparse_rec._numerics.anchors import anchor_embeddings, draw_anchors
+from sksparse_rec._numerics.anchors import (
+    anchor_embeddings,
+    draw_anchors,
+    top_products,
+)
 from sksparse_rec._numerics.device import make_generator
+from sksparse_rec._sparse import is_mapped
+from sksparse_rec.datasets import open_interactions
 
 
 def cut(S, n_nonzero):
@@ -36,7 +43,11 @@ def reference(X, anchors, n_components, n_nonzero, user_weighting):
     S = np.zeros((n_items, n_components))
     S[:, : len(anchors)] = C[:, anchors]
     first = cut(S, n_nonzero)
-    second = C @ first
+    # An item's second order: the profiles of its users, cut as well.
+    n_nonzero = min(n_nonzero, len(anchors))
+    scale = 1 / np.sqrt(np.maximum((w[:, None] * X**2).sum(axis=0), 1e-300))
+    N = np.sqrt(w)[:, None] * X * scale
+    second = N.T @ cut(N @ first, n_nonzero)
     filled = first.copy()
     for i in range(n_items):
         if 0 < (first[i] > 0).sum() < n_nonzero or (
@@ -67,10 +78,67 @@ def embed(X, anchors, n_components, n_nonzero, **options):
     return anchor_embeddings(X, np.asarray(anchors), n_components, n_nonzero, **options)
 
 
-@pytest.fixture(params=["one block", "several blocks"], autouse=True)
-def block_entries(request, monkeypatch):
-    if request.param == "several blocks":
-        monkeypatch.setattr("sksparse_rec._numerics.anchors.BLOCK_ENTRIES", 8)
+@pytest.fixture(params=["numba", "scipy", "scipy in blocks"], autouse=True)
+def any_products(request, monkeypatch):
+    module = "sksparse_rec._numerics.anchors"
+    if request.param == "numba":
+        pytest.importorskip("numba")
+    else:
+        monkeypatch.setattr(f"{module}.load_compiled_anchors", lambda: None)
+    if request.param == "scipy in blocks":
+        monkeypatch.setattr(f"{module}.BLOCK_ENTRIES", 8)
+
+
+class TestTopProducts:
+    """Small whole numbers, which are added without rounding and often tie."""
+
+    @pytest.fixture
+    def factors(self, rng):
+        A = rng.integers(0, 3, (15, 8)) * (rng.random((15, 8)) < 0.4)
+        B = rng.integers(0, 3, (8, 10)) * (rng.random((8, 10)) < 0.4)
+        A[[3, 7]], B[[2]] = 0, 0
+        return sp.csr_array(A, dtype=np.float32), sp.csr_array(B, dtype=np.float32)
+
+    @staticmethod
+    def expected(product, n_kept):
+        rows = [cut(row[None], n)[0] for row, n in zip(product, n_kept, strict=True)]
+        return np.reshape(rows, product.shape)
+
+    @pytest.mark.parametrize("n", [0, 1, 3, 10, 20])
+    def test_equals_the_sorted_product(self, factors, n):
+        A, B = factors
+        n_kept = np.full(15, n)
+        top = top_products(A, B, np.arange(15), n_kept)
+        assert_array_equal(top.toarray(), self.expected((A @ B).toarray(), n_kept))
+        assert top.dtype == np.float32
+        assert (top.data > 0).all()
+        assert top.has_sorted_indices
+        top.check_format()
+
+    def test_some_rows_and_for_each_another_number(self, factors, rng):
+        A, B = factors
+        rows, n_kept = np.array([14, 3, 0, 8, 9]), np.array([2, 1, 0, 7, 3])
+        top = top_products(A, B, rows, n_kept)
+        product = (A @ B).toarray()[rows]
+        assert_array_equal(top.toarray(), self.expected(product, n_kept))
+
+    def test_nothing_where_there_is_something_beside(self, factors, rng):
+        A, B = factors
+        beside = sp.csr_array(rng.random((15, 10)) < 0.5)
+        rows, n_kept = np.arange(1, 15), rng.integers(0, 5, 14)
+        top = top_products(A, B, rows, n_kept, beside.astype(np.float32))
+        product = np.where(beside.toarray(), 0, (A @ B).toarray())[rows]
+        assert_array_equal(top.toarray(), self.expected(product, n_kept))
+        assert top.nnz > 10
+
+    def test_no_rows(self, factors):
+        empty = np.array([], dtype=np.int64)
+        assert top_products(*factors, empty, empty).shape == (0, 10)
+
+    def test_underflow_is_no_entry(self):
+        A = sp.csr_array(np.full((1, 3), 1e-30, dtype=np.float32))
+        B = sp.csr_array(np.full((3, 1), 1e-30, dtype=np.float32))
+        assert top_products(A, B, np.arange(1), np.ones(1, np.int64)).nnz == 0
 
 
 @pytest.mark.parametrize("user_weighting", [0.0, 0.5, 1.0])
@@ -119,6 +187,28 @@ def test_second_order_neighbours_fill_below_the_own_entries(X):
     assert filled >= 2
 
 
+def test_only_the_strongest_of_a_user_fill():
+    """The last item has one user, whose third best latent is cut from the profile."""
+    X = np.zeros((4, 5))
+    X[0, [0, 1, 2]], X[1, [1, 2]], X[2, [3, 2]], X[3, [3, 4]] = 1, 1, 1, 1
+    expected, _ = reference(X, [0, 1, 2], 3, 2, 0.5)
+    S = embed(X, [0, 1, 2], 3, 2)
+    assert_allclose(S.toarray(), expected, atol=1e-6)
+    assert (np.diff(S.indptr) <= 2).all()
+
+
+@pytest.mark.parametrize("profile_entries", [1, 16, 40, 1000])
+@pytest.mark.parametrize("n_nonzero", [4, 5])
+def test_users_in_parts_give_the_same(X, n_nonzero, profile_entries, monkeypatch):
+    anchors = [0, 2, 5, 6, 1]
+    expected = embed(X, anchors, 5, n_nonzero)
+    name = "sksparse_rec._numerics.anchors.PROFILE_ENTRIES"
+    monkeypatch.setattr(name, profile_entries)
+    S = embed(X, anchors, 5, n_nonzero)
+    for name in ("data", "indices", "indptr"):
+        assert_array_equal(getattr(S, name), getattr(expected, name))
+
+
 def test_full_rows_are_left_alone(X):
     S = embed(X, [0, 2, 5, 6, 1], 5, 2).toarray()
     _, first = reference(X, [0, 2, 5, 6, 1], 5, 2, 0.5)
@@ -163,6 +253,69 @@ def test_interactions_are_left_as_they_were(X):
     anchor_embeddings(matrix, np.array([0, 5]), 2, 2)
     for name in ("data", "indices", "indptr"):
         assert_array_equal(getattr(matrix, name), getattr(before, name))
+
+
+class TestMemoryMapped:
+    """Read in chunks of users, the same comes out."""
+
+    ANCHORS = np.array([0, 2, 5, 6, 1])
+
+    @pytest.fixture(name="mapped")
+    def map_to_disk(self, X, tmp_path):
+        save_npz(tmp_path / "X.npz", sp.csr_array(X), compressed=False)
+        mapped = sp.csr_array(open_interactions(tmp_path / "X.npz"))
+        assert is_mapped(mapped)
+        return mapped
+
+    @pytest.fixture
+    def chunks(self, monkeypatch):
+        def cut(chunk_entries, sum_entries):
+            module = "sksparse_rec._numerics.anchors"
+            monkeypatch.setattr(f"{module}.CHUNK_ENTRIES", chunk_entries)
+            monkeypatch.setattr(f"{module}.SUM_ENTRIES", sum_entries)
+
+        return cut
+
+    @pytest.mark.parametrize("user_weighting", [0.0, 0.5])
+    @pytest.mark.parametrize("n_nonzero", [1, 2, 4, 5])
+    @pytest.mark.parametrize("sum_entries", [1, 15, 1000])
+    @pytest.mark.parametrize("chunk_entries", [1, 10, 30])
+    def test_equals_the_formula(
+        self, X, mapped, chunks, chunk_entries, sum_entries, n_nonzero, user_weighting
+    ):
+        chunks(chunk_entries, sum_entries)
+        assert mapped.nnz > 30
+        S = anchor_embeddings(
+            mapped, self.ANCHORS, 5, n_nonzero, user_weighting=user_weighting
+        )
+        expected, _ = reference(X, self.ANCHORS, 5, n_nonzero, user_weighting)
+        assert_allclose(S.toarray(), expected, atol=1e-6)
+        assert S.dtype == np.float32
+
+    def test_one_chunk_equals_memory_to_the_bit(self, X, mapped):
+        S = anchor_embeddings(mapped, self.ANCHORS, 6, 4)
+        expected = embed(X, self.ANCHORS, 6, 4)
+        for name in ("data", "indices", "indptr"):
+            assert_array_equal(getattr(S, name), getattr(expected, name))
+
+    def test_no_row_is_short(self, tmp_path, chunks, monkeypatch):
+        X = np.ones((9, 4))
+        save_npz(tmp_path / "ones.npz", sp.csr_array(X), compressed=False)
+        mapped = sp.csr_array(open_interactions(tmp_path / "ones.npz"))
+        chunks(10, 15)
+        monkeypatch.setattr("sksparse_rec._numerics.anchors.PROFILE_ENTRIES", 1)
+        S = anchor_embeddings(mapped, np.array([0, 2, 3]), 3, 1)
+        assert_allclose(S.toarray(), np.eye(3)[[0, 0, 0, 0]], atol=1e-6)
+
+    def test_no_anchors(self, mapped, chunks):
+        chunks(10, 15)
+        S = anchor_embeddings(mapped, np.array([], dtype=np.int64), 3, 2)
+        assert (S.shape, S.nnz) == ((12, 3), 0)
+
+    def test_latents_without_an_anchor_are_not_used(self, X, mapped, chunks):
+        chunks(10, 15)
+        S = anchor_embeddings(mapped, np.array([3, 7]), 6, 4)
+        assert_allclose(S.toarray(), embed(X, [3, 7], 6, 4).toarray(), atol=1e-6)
 
 
 class TestDrawAnchors:

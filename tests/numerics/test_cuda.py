@@ -8,8 +8,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from sksparse_rec._numerics.device import make_generator, resolve_device
 from sksparse_rec._numerics.elsa import (
-    Setting,
-    TrainingState,
     admit_items,
     start_dense,
     start_from_anchors,
@@ -17,6 +15,7 @@ from sksparse_rec._numerics.elsa import (
 )
 from sksparse_rec._numerics.losses import LOSSES
 from sksparse_rec._numerics.pruning import SparsitySchedule
+from sksparse_rec._numerics.state import Setting, TrainingState
 
 pytestmark = [
     pytest.mark.cuda,

@@ -12,11 +12,13 @@ from torch.overrides import TorchFunctionMode
 
 from sksparse_rec._numerics import batching, losses
 from sksparse_rec._numerics.batching import Batch, Interactions, take_users, thin
-from sksparse_rec._numerics.elsa import Setting, TrainingState, train_step
+from sksparse_rec._numerics.elsa import train_step
 from sksparse_rec._numerics.losses import LOSSES
 from sksparse_rec._numerics.optimizer import NAdam
+from sksparse_rec._numerics.products_torch import tangent_, unit_rows
 from sksparse_rec._numerics.pruning import prune
-from sksparse_rec._numerics.rows import DenseRows, SparseRows, tangent_, unit_rows
+from sksparse_rec._numerics.rows import DenseRows, SparseRows
+from sksparse_rec._numerics.state import Setting, TrainingState
 
 N_USERS, N_ITEMS, N_COMPONENTS, WIDTH, NNZ = 5, 9, 16, 3, 20
 CUDA = torch.device("cuda")

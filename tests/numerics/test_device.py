@@ -1,5 +1,3 @@
-import threading
-
 import numpy as np
 import pytest
 import torch
@@ -8,7 +6,6 @@ from numpy.testing import assert_array_equal
 from sksparse_rec._numerics.device import (
     make_generator,
     resolve_device,
-    thread_count,
     to_csr,
     to_device,
     to_numpy,
@@ -79,75 +76,3 @@ def test_to_csr_without_padding():
     matrix = to_csr(values, columns, None, 3)
     assert_array_equal(matrix.toarray(), [[1, 0, 0], [0, 4, 3]])
     assert matrix.nnz == 3
-
-
-@pytest.fixture
-def threads():
-    """Start from a count that no block below asks for; put it back."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(5)
-    yield 5
-    torch.set_num_threads(before)
-
-
-def test_thread_count_is_restored(threads):
-    with thread_count(2):
-        assert torch.get_num_threads() == 2
-        with thread_count(3):
-            assert torch.get_num_threads() == 3
-    assert torch.get_num_threads() == threads
-    with thread_count(None):
-        assert torch.get_num_threads() == threads
-
-
-def test_thread_count_is_restored_after_an_error(threads):
-    with pytest.raises(KeyError), thread_count(2):
-        raise KeyError
-    assert torch.get_num_threads() == threads
-    with thread_count(3):
-        pass
-    assert torch.get_num_threads() == threads
-
-
-def test_inner_block_gives_the_outer_its_count_back(threads):
-    with thread_count(2):
-        with thread_count(3):
-            pass
-        assert torch.get_num_threads() == 2
-    assert torch.get_num_threads() == threads
-
-
-def test_overlapping_threads_restore_what_the_first_found(threads):
-    """First in, first out: the later block found the count of the earlier one."""
-    first_inside, second_inside = threading.Event(), threading.Event()
-    first_left = threading.Event()
-    counts = {}
-
-    def first():
-        with thread_count(2):
-            first_inside.set()
-            assert second_inside.wait(10)
-        counts["first"] = torch.get_num_threads()
-        first_left.set()
-
-    def second():
-        assert first_inside.wait(10)
-        with thread_count(3):
-            counts["inside"] = torch.get_num_threads()
-            second_inside.set()
-            assert first_left.wait(10)
-        counts["second"] = torch.get_num_threads()
-
-    workers = [threading.Thread(target=work) for work in (first, second)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(20)
-    assert counts == {"inside": 3, "first": threads, "second": threads}
-    assert torch.get_num_threads() == threads
-    # A thread that starts afterwards finds it too.
-    late = []
-    worker = threading.Thread(target=lambda: late.append(torch.get_num_threads()))
-    worker.start()
-    worker.join(20)
-    assert late == [threads]

@@ -9,8 +9,6 @@ from torch.testing import assert_close
 
 from sksparse_rec._numerics.device import make_generator
 from sksparse_rec._numerics.elsa import (
-    Setting,
-    TrainingState,
     admit_items,
     rows_from_csr,
     start_dense,
@@ -20,6 +18,7 @@ from sksparse_rec._numerics.elsa import (
 from sksparse_rec._numerics.encoding import encode_columns
 from sksparse_rec._numerics.pruning import SparsitySchedule
 from sksparse_rec._numerics.rows import DenseRows, SparseRows
+from sksparse_rec._numerics.state import Setting, TrainingState
 from sksparse_rec._numerics.training import learning_rate_at
 
 SETTING = Setting(

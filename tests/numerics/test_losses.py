@@ -8,7 +8,8 @@ from numpy.testing import assert_allclose
 from sksparse_rec._numerics.batching import sample_outputs
 from sksparse_rec._numerics.device import make_generator
 from sksparse_rec._numerics.losses import LOSSES, gram_loss, relu_loss
-from sksparse_rec._numerics.rows import DenseRows, tangent_, unit_rows
+from sksparse_rec._numerics.products_torch import tangent_, unit_rows
+from sksparse_rec._numerics.rows import DenseRows
 
 
 def plain_loss(X, A, kind):

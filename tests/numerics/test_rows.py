@@ -5,9 +5,10 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from sksparse_rec._numerics.rows import DenseRows, SparseRows, tangent_, unit_rows
+from sksparse_rec._numerics.products_torch import tangent_, unit_rows
+from sksparse_rec._numerics.rows import DenseRows, SparseRows
 
-pytestmark = pytest.mark.usefixtures("any_blocks")
+pytestmark = pytest.mark.usefixtures("any_blocks", "any_products")
 
 
 @pytest.fixture

@@ -1,0 +1,50 @@
+"""Functions compiled by numba, where it is installed: an optional dependency."""
+
+import warnings
+from importlib import import_module
+from importlib.util import find_spec
+
+
+def load_compiled(name):
+    """Return a module of compiled functions, or None without numba.
+
+    Parameters
+    ----------
+    name : str
+        Full name of the module. It imports numba, so nothing else imports it.
+    """
+    if find_spec("numba") is None:
+        return None
+    try:
+        import numba
+
+        module = import_module(name)
+    except ImportError as error:
+        # Such as a numpy that is newer than this numba knows.
+        warnings.warn(
+            f"numba is installed but does not import ({error}): training takes numpy, "
+            "scipy and plain torch, several times slower; install versions that fit "
+            "together",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+        return None
+    return None if numba.config.DISABLE_JIT else module
+
+
+def compile_with(**options):
+    """Return a decorator that compiles a function, which then releases the GIL.
+
+    The machine code is kept on disk for the next process.
+    """
+
+    def decorate(function):
+        from numba import njit
+
+        try:
+            return njit(cache=True, nogil=True, **options)(function)
+        except RuntimeError:
+            # Neither the package nor the user's cache folder can be written to.
+            return njit(nogil=True, **options)(function)
+
+    return decorate

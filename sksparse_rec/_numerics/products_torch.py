@@ -1,0 +1,135 @@
+"""Products of row-sparse matrices in plain torch, on any device.
+
+``A`` is a ``rows.SparseRows`` of shape (n_items, m); the adjoints are computed at its
+pattern only, so nothing of n_items × m is made. ``products_numba`` has the same
+functions for the CPU.
+"""
+
+import torch
+from torch.nn.functional import embedding_bag
+
+# Entries of a temporary: small enough for the caches of a core or two, and large
+# enough that the overhead of an operation does not show.
+BLOCK_ENTRIES = 1 << 19
+# Sums over contiguous rows that take as long as one look-up at random.
+LOOK_UP = 32
+# Components of a dense row whose products take as long as one pair of entries.
+SCATTER = 12
+
+
+def unit_rows(values):
+    """Return ``values`` with rows of unit length, and the lengths (n_rows, 1).
+
+    Zero rows stay zero; their length is given as 1.
+    """
+    norms = torch.linalg.vector_norm(values, dim=1, keepdim=True)
+    norms = torch.where(norms > 0, norms, torch.ones_like(norms))
+    return values / norms, norms
+
+
+def tangent_(gradient, directions, norms):
+    """Turn a gradient at unit rows into the gradient at the raw rows, in place.
+
+    For ``a = p / ‖p‖`` it is ``(g − ⟨g, a⟩ a) / ‖p‖``.
+    """
+    along = (gradient * directions).sum(dim=1, keepdim=True)
+    return gradient.addcmul_(along, directions, value=-1).div_(norms)
+
+
+def descend_(optimizer, values, gradient, units, norms, learning_rate):
+    """Take a step of NAdam along the gradient at the unit rows, in place."""
+    optimizer.step_(values, tangent_(gradient, units, norms), learning_rate)
+
+
+def blocks(n_rows, entries_per_row):
+    """Yield slices of rows whose temporaries have ``BLOCK_ENTRIES`` entries."""
+    step = max(1, BLOCK_ENTRIES // max(1, entries_per_row))
+    for start in range(0, n_rows, step):
+        yield slice(start, start + step)
+
+
+def profiles(rows, batch):
+    """Return ``U = X A``, shape (n_users, m): scatters each interaction's row."""
+    m = rows.n_components
+    U = rows.values.new_zeros(batch.n_users * m)
+    for part in blocks(len(batch.items), rows.width):
+        users, items = batch.users[part], batch.items[part]
+        target = rows.columns[items] + (users * m)[:, None]
+        share = rows.values[items] * batch.values[part][:, None]
+        U.scatter_add_(0, target.view(-1), share.view(-1))
+    return U.view(batch.n_users, m)
+
+
+def profiles_adjoint(rows, batch, dU):
+    """Return ``Xᵀ dU`` at the pattern: visits the batch's interactions only."""
+    m, n_nonzero = rows.n_components, rows.width
+    gradient = torch.zeros_like(rows.values)
+    flat = dU.reshape(-1)
+    for part in blocks(len(batch.items), n_nonzero):
+        users, items = batch.users[part], batch.items[part]
+        source = rows.columns[items] + (users * m)[:, None]
+        share = flat[source.view(-1)].view(-1, n_nonzero)
+        gradient.index_add_(0, items, share.mul_(batch.values[part][:, None]))
+    return gradient
+
+
+def gram(rows):
+    """Return ``G = Aᵀ A``, shape (m, m), from the pairs of every row."""
+    m = rows.n_components
+    G = rows.values.new_zeros(m * m)
+    for part in blocks(len(rows.values), rows.width**2):
+        columns, values = rows.columns[part].long(), rows.values[part]
+        pairs = (columns * m)[:, :, None] + columns[:, None, :]
+        products = values[:, :, None] * values[:, None, :]
+        G.scatter_add_(0, pairs.view(-1), products.view(-1))
+    return G.view(m, m)
+
+
+def gram_adjoint(rows, H):
+    """Return ``A H`` at the pattern for a symmetric ``H``.
+
+    By sums of whole rows where those are long, else by look-ups.
+    """
+    m, n_nonzero = rows.n_components, rows.width
+    gradient = torch.empty_like(rows.values)
+    if m <= LOOK_UP * n_nonzero:
+        for part in blocks(len(rows.values), m):
+            columns, values = rows.columns[part], rows.values[part]
+            products = embedding_bag(columns, H, per_sample_weights=values, mode="sum")
+            gradient[part] = products.gather(1, columns.long())
+        return gradient
+    flat = H.reshape(-1)
+    for part in blocks(len(rows.values), n_nonzero**2):
+        columns = rows.columns[part].long()
+        pairs = (columns * m)[:, :, None] + columns[:, None, :]
+        looked_up = flat.index_select(0, pairs.view(-1))
+        looked_up = looked_up.view(-1, n_nonzero, n_nonzero)
+        gradient[part] = torch.bmm(looked_up, rows.values[part][:, :, None])[..., 0]
+    return gradient
+
+
+def scores_adjoint(rows, UT, dYT):
+    """Return ``dYᵀ U`` at the pattern, and ``Aᵀ dYᵀ`` (m, n_users)."""
+    n_nonzero, n_users = rows.width, UT.shape[1]
+    gradient = torch.empty_like(rows.values)
+    for part in blocks(len(rows.values), n_nonzero * n_users):
+        columns = rows.columns[part].long()
+        profiles = UT[columns.view(-1)].view(-1, n_nonzero, n_users)
+        gradient[part] = torch.bmm(profiles, dYT[part][:, :, None])[..., 0]
+    order, starts = rows.cached("by_latent", lambda: _by_latent(rows))
+    dUT = embedding_bag(
+        order // n_nonzero,
+        dYT,
+        starts,
+        per_sample_weights=rows.values.view(-1)[order],
+        mode="sum",
+    )
+    return gradient, dUT
+
+
+def _by_latent(rows):
+    """Order of the stored entries by latent, and where each latent starts."""
+    flat = rows.columns.view(-1)
+    order = torch.argsort(flat, stable=True)
+    latents = torch.arange(rows.n_components, dtype=flat.dtype, device=flat.device)
+    return order, torch.searchsorted(flat[order], latents)

@@ -1,0 +1,127 @@
+"""Compiled products against plain torch, on rows too wide for the small problems."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+
+from sksparse_rec._numerics import products_torch, rows
+from sksparse_rec._numerics.batching import Batch
+from sksparse_rec._numerics.rows import SparseRows
+from sksparse_rec._numerics.threads import thread_count
+
+products_numba = pytest.importorskip("sksparse_rec._numerics.products_numba")
+
+N_ITEMS, N_USERS = 300, 40
+
+
+@pytest.fixture(params=[np.float32, np.float64])
+def dtype(request):
+    return request.param
+
+
+@pytest.fixture(params=[64, 70_000], ids=["16 bit columns", "32 bit columns"])
+def n_components(request):
+    return request.param
+
+
+@pytest.fixture(params=[1, 6, 17], name="A")
+def make_rows(request, rng, dtype, n_components):
+    """Rows of every length up to the width, the column 0 stored in every other one."""
+    width = request.param
+    # Few latents, so that latents meet.
+    latents = np.linspace(1, n_components - 1, 40).astype(np.int32)
+    columns = np.zeros((N_ITEMS, width), dtype=np.int32)
+    live = np.arange(width) < rng.integers(0, width + 1, (N_ITEMS, 1))
+    for item in range(N_ITEMS):
+        columns[item] = np.sort(rng.choice(latents, width, replace=False))
+    columns[::2, 0] = 0
+    values = rng.normal(size=columns.shape).astype(dtype)
+    values[~live], columns[~live] = 0, 0
+    return SparseRows(*map(torch.from_numpy, (values, columns)), n_components)
+
+
+@pytest.fixture
+def batch(rng, dtype):
+    users = np.sort(rng.integers(0, N_USERS, 900))
+    users = users[users != 3]  # a user without interactions
+    items = rng.integers(0, N_ITEMS, len(users))
+    values = rng.random(len(users)).astype(dtype)
+    return Batch(*map(torch.from_numpy, (users, items, values)), N_USERS, N_ITEMS)
+
+
+def profiles_like(rng, rows, n_users):
+    U = rng.normal(size=(n_users, rows.n_components))
+    return torch.from_numpy(U).to(rows.values.dtype)
+
+
+def assert_same(name, *arguments):
+    """Compare the two ways, and the compiled one on one and on three threads."""
+    expected = getattr(products_torch, name)(*arguments)
+    results = []
+    for n_threads in (1, 3):
+        with thread_count(n_threads):
+            results.append(getattr(products_numba, name)(*arguments))
+    tolerance = 2e-5 if arguments[0].values.dtype == torch.float32 else 1e-12
+    if not isinstance(expected, tuple):
+        expected, results = (expected,), [(result,) for result in results]
+    for result in results:
+        for one, other in zip(result, expected, strict=True):
+            assert one.dtype == other.dtype
+            assert_allclose(one, other, atol=tolerance, rtol=tolerance)
+    return results
+
+
+@pytest.fixture(autouse=True)
+def always_threads(monkeypatch):
+    monkeypatch.setattr(products_numba, "WORTH_THREADS", 1)
+
+
+def test_profiles(A, batch):
+    one, three = assert_same("profiles", A, batch)
+    assert_array_equal(one[0], three[0])
+
+
+def test_profiles_adjoint(A, batch, rng):
+    dU = profiles_like(rng, A, N_USERS)
+    one, three = assert_same("profiles_adjoint", A, batch, dU)
+    assert_array_equal(one[0], three[0])
+
+
+@pytest.mark.parametrize("n_components", [64], indirect=True)
+def test_gram(A):
+    one, three = assert_same("gram", A)
+    assert_array_equal(one[0], three[0])
+
+
+@pytest.mark.parametrize("n_components", [64], indirect=True)
+@pytest.mark.parametrize("look_up", [0, 1000])
+def test_gram_adjoint(A, rng, monkeypatch, look_up):
+    monkeypatch.setattr(products_torch, "LOOK_UP", look_up)
+    H = profiles_like(rng, A, A.n_components)
+    one, three = assert_same("gram_adjoint", A, H + H.T)
+    assert_array_equal(one[0], three[0])
+
+
+@pytest.mark.parametrize("n_components", [64], indirect=True)
+def test_scores_adjoint(A, rng):
+    UT = profiles_like(rng, A, 20).T.contiguous()
+    dYT = torch.from_numpy(rng.normal(size=(N_ITEMS, 20))).to(UT.dtype)
+    assert_same("scores_adjoint", A, UT, dYT)
+
+
+def test_numba_that_does_not_import_is_reported(monkeypatch):
+    monkeypatch.setitem(sys.modules, products_numba.__name__, None)
+    rows.load_compiled_products.cache_clear()
+    with pytest.warns(RuntimeWarning, match="numba is installed but does not import"):
+        assert rows.load_compiled_products() is None
+    rows.load_compiled_products.cache_clear()
+
+
+def test_a_process_without_jit_takes_torch(monkeypatch):
+    monkeypatch.setattr("numba.config.DISABLE_JIT", True)
+    rows.load_compiled_products.cache_clear()
+    assert rows.load_compiled_products() is None
+    rows.load_compiled_products.cache_clear()

@@ -1,0 +1,128 @@
+"""Thread counts that are restored, and work cut into parts."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from sksparse_rec._numerics.threads import cut, n_parts, run_parts, thread_count
+
+
+@pytest.fixture
+def threads():
+    """Start from a count that no block below asks for; put it back."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(5)
+    yield 5
+    torch.set_num_threads(before)
+
+
+def test_thread_count_is_restored(threads):
+    with thread_count(2):
+        assert torch.get_num_threads() == 2
+        with thread_count(3):
+            assert torch.get_num_threads() == 3
+    assert torch.get_num_threads() == threads
+    with thread_count(None):
+        assert torch.get_num_threads() == threads
+
+
+def test_thread_count_is_restored_after_an_error(threads):
+    with pytest.raises(KeyError), thread_count(2):
+        raise KeyError
+    assert torch.get_num_threads() == threads
+    with thread_count(3):
+        pass
+    assert torch.get_num_threads() == threads
+
+
+def test_inner_block_gives_the_outer_its_count_back(threads):
+    with thread_count(2):
+        with thread_count(3):
+            pass
+        assert torch.get_num_threads() == 2
+    assert torch.get_num_threads() == threads
+
+
+def test_overlapping_threads_restore_what_the_first_found(threads):
+    """First in, first out: the later block found the count of the earlier one."""
+    first_inside, second_inside = threading.Event(), threading.Event()
+    first_left = threading.Event()
+    counts = {}
+
+    def first():
+        with thread_count(2):
+            first_inside.set()
+            assert second_inside.wait(10)
+        counts["first"] = torch.get_num_threads()
+        first_left.set()
+
+    def second():
+        assert first_inside.wait(10)
+        with thread_count(3):
+            counts["inside"] = torch.get_num_threads()
+            second_inside.set()
+            assert first_left.wait(10)
+        counts["second"] = torch.get_num_threads()
+
+    workers = [threading.Thread(target=work) for work in (first, second)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(20)
+    assert counts == {"inside": 3, "first": threads, "second": threads}
+    assert torch.get_num_threads() == threads
+    # A thread that starts afterwards finds it too.
+    late = []
+    worker = threading.Thread(target=lambda: late.append(torch.get_num_threads()))
+    worker.start()
+    worker.join(20)
+    assert late == [threads]
+
+
+def test_parts_have_a_count_of_their_own(threads):
+    assert n_parts() == threads
+    with thread_count(4, intra_op=1):
+        assert (n_parts(), torch.get_num_threads()) == (4, 1)
+        with thread_count(2):
+            assert (n_parts(), torch.get_num_threads()) == (2, 2)
+        assert (n_parts(), torch.get_num_threads()) == (4, 1)
+    assert n_parts() == torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 7])
+def test_cut_covers_everything_once_and_evenly(n):
+    work = np.random.default_rng(0).integers(0, 9, 200)
+    starts = np.concatenate([[0], np.cumsum(work)])
+    bounds = cut(starts, n)
+    assert bounds[0] == 0
+    assert bounds[-1] == 200
+    assert len(bounds) == n + 1
+    parts = np.diff(starts[bounds])
+    assert parts.max() - parts.min() <= 2 * work.max()
+
+
+def test_cut_of_nothing():
+    assert cut(np.zeros(4), 2) == [0, 0, 3]
+
+
+def test_run_parts_runs_every_part_in_its_thread():
+    seen = []
+    barrier = threading.Barrier(3, timeout=10)
+
+    def work(part, first, last):
+        barrier.wait()
+        seen.append((part, first, last))
+
+    run_parts(work, [0, 5, 5, 9])
+    assert sorted(seen) == [(0, 0, 5), (1, 5, 5), (2, 5, 9)]
+
+
+def test_run_parts_raises_what_a_part_raises():
+    def work(part, first, last):
+        if part == 1:
+            raise KeyError(first)
+
+    with pytest.raises(KeyError, match="4"):
+        run_parts(work, [0, 4, 8])
