@@ -9,6 +9,7 @@ from numbers import Integral, Real
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn import get_config
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import (
     Interval,
@@ -17,6 +18,8 @@ from sklearn.utils._param_validation import (
 )
 from sklearn.utils._sparse import _align_api_if_sparse
 from sklearn.utils.validation import check_array, check_non_negative, validate_data
+
+from sksparse_rec._sparse import extremes, is_mapped
 
 __all__ = [
     "Integral",
@@ -32,6 +35,9 @@ __all__ = [
 ]
 
 fit_context = _fit_context
+
+# Entries that are looked through at once for a bad value.
+BLOCK_ENTRIES = 1 << 20
 
 
 @contextmanager
@@ -83,19 +89,22 @@ def check_interactions(X, *, estimator=None, reset=False, name="X", dtype=np.flo
     name : str, default="X"
         How error messages call the argument.
     dtype : dtype, default=float32
-        Of the values returned.
+        Of the values returned. Estimators convert memory-mapped values, whose range is
+        checked all the same, when they read them.
 
     Returns
     -------
     X : csr_array of shape (n_users, n_items)
         Duplicates summed, explicit zeros removed, indices sorted; never the caller's
-        own buffers where they had to change.
+        own buffers where they had to change. With an estimator, a memory-mapped CSR
+        matrix that is so already stays in its file, whatever its dtype.
 
     Raises
     ------
     ValueError
-        If a value is negative, NaN or infinite, if the matrix is empty, or if the
-        number of columns is not the fitted one.
+        If a value is negative, NaN or infinite, if the matrix is empty, if the
+        number of columns is not the fitted one, or if a memory-mapped matrix would
+        have to be changed and its copy is larger than the working memory.
     """
     if sp.issparse(X) and X.format == "coo" and X.dtype.kind in "biu":
         # Conversion to CSR sums duplicates, which must not wrap around.
@@ -111,8 +120,9 @@ def check_interactions(X, *, estimator=None, reset=False, name="X", dtype=np.flo
         X = check_array(X, input_name=name, **options)
     else:
         X = validate_data(estimator, X, reset=reset, **options)
-    _check_finite(X, name)
-    if _minimum(X) < 0:
+    low, high = extremes(_values(X))
+    _check_finite(X, low, high, name)
+    if low < 0:
         row, column, value = _locate(X, lambda values: values < 0)
         try:
             check_non_negative(X, whom)
@@ -122,9 +132,13 @@ def check_interactions(X, *, estimator=None, reset=False, name="X", dtype=np.flo
                 "counts, ratings or ones; drop negative entries, or map ratings to "
                 "non-negative weights first."
             ) from None
-    _check_range(X, dtype, name)
+    _check_range(X, low, high, dtype, name)
     if not sp.issparse(X):
         return sp.csr_array(X.astype(dtype, copy=False))
+    if estimator is not None and is_mapped(X):
+        if low > 0 and X.has_canonical_format:
+            return _as_array(X)
+        _check_copy_fits(X, name)
     X = sp.csr_array(X, dtype=dtype, copy=not X.has_canonical_format)
     X.sum_duplicates()
     if X.nnz and not np.all(X.data):
@@ -155,7 +169,7 @@ def check_length(Z, n_columns, name, meaning):
     """
     dtypes = [np.float64, np.float32]
     Z = check_array(Z, accept_sparse="csr", dtype=dtypes, ensure_all_finite=False)
-    _check_finite(Z, name)
+    _check_finite(Z, *extremes(_values(Z)), name)
     if Z.shape[1] != n_columns:
         raise ValueError(
             f"{name} has {Z.shape[1]} columns, but {meaning} is {n_columns}"
@@ -163,14 +177,33 @@ def check_length(Z, n_columns, name, meaning):
     return sp.csr_array(Z) if sp.issparse(Z) else Z
 
 
-def _minimum(X):
-    values = X.data if sp.issparse(X) else X
-    return values.min() if values.size else 0
+def _values(X):
+    return X.data if sp.issparse(X) else X
 
 
-def _check_finite(X, name):
-    values = X.data if sp.issparse(X) else X
-    if values.dtype.kind != "f" or np.isfinite(values).all():
+def _as_array(X):
+    """Return a canonical CSR matrix as an array that shares its buffers."""
+    X = sp.csr_array(X)
+    X.has_canonical_format = True
+    return X
+
+
+def _check_copy_fits(X, name):
+    """Refuse to read a large memory-mapped matrix into memory only to tidy it."""
+    limit = get_config()["working_memory"]
+    size = (X.data.nbytes + X.indices.nbytes) / 2**20
+    if size > limit:
+        raise ValueError(
+            f"{name} is memory-mapped, and its rows are not sorted, or have duplicates "
+            f"or explicit zeros, so that training would need a copy of {size:.0f} MiB "
+            f"in memory, more than the working memory of {limit} MiB: save it after "
+            f"{name}.sum_duplicates() and {name}.eliminate_zeros(), or raise "
+            "sklearn.set_config(working_memory=...)"
+        )
+
+
+def _check_finite(X, low, high, name):
+    if X.dtype.kind != "f" or (np.isfinite(low) and np.isfinite(high)):
         return
     row, column, value = _locate(X, lambda values: ~np.isfinite(values))
     what = "NaN" if np.isnan(value) else "infinity"
@@ -180,20 +213,22 @@ def _check_finite(X, name):
     )
 
 
-def _check_range(X, dtype, name):
+def _check_range(X, low, high, dtype, name):
     """Refuse values that ``dtype`` turns into infinity or zero."""
-    values = X.data if sp.issparse(X) else X
-    if dtype is None or values.dtype.kind != "f" or np.dtype(dtype).kind != "f":
+    if dtype is None or X.dtype.kind != "f" or np.dtype(dtype).kind != "f":
         return
     limits = np.finfo(dtype)
-    if np.finfo(values.dtype).max <= limits.max:
+    if np.finfo(X.dtype).max <= limits.max:
+        return
+    if low >= limits.tiny and high <= limits.max:
         return
 
     def is_bad(values):
         return (values > limits.max) | ((values > 0) & (values < limits.tiny))
 
-    if is_bad(values).any():
-        row, column, value = _locate(X, is_bad)
+    bad = _locate(X, is_bad)
+    if bad is not None:
+        row, column, value = bad
         raise ValueError(
             f"{name}[{row}, {column}] is {value}, out of the range of "
             f"{np.dtype(dtype)}: divide {name} by its largest value"
@@ -201,10 +236,16 @@ def _check_range(X, dtype, name):
 
 
 def _locate(X, is_bad):
-    """Row, column and value of the first bad entry."""
-    if sp.issparse(X):
-        position = int(np.flatnonzero(is_bad(X.data))[0])
-        row = int(np.searchsorted(X.indptr, position, side="right")) - 1
-        return row, int(X.indices[position]), X.data[position].item()
-    row, column = (int(i[0]) for i in np.nonzero(is_bad(X)))
-    return row, column, X[row, column].item()
+    """Row, column and value of the first bad entry, None where there is none."""
+    if not sp.issparse(X):
+        rows, columns = np.nonzero(is_bad(X))
+        if len(rows) == 0:
+            return None
+        return int(rows[0]), int(columns[0]), X[rows[0], columns[0]].item()
+    for start in range(0, len(X.data), BLOCK_ENTRIES):
+        bad = np.flatnonzero(is_bad(X.data[start : start + BLOCK_ENTRIES]))
+        if len(bad):
+            position = start + int(bad[0])
+            row = int(np.searchsorted(X.indptr, position, side="right")) - 1
+            return row, int(X.indices[position]), X.data[position].item()
+    return None

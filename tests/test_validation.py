@@ -7,6 +7,7 @@ import pytest
 import scipy.sparse as sp
 import sklearn
 from numpy.testing import assert_array_equal
+from scipy.sparse import save_npz
 from sklearn.base import BaseEstimator
 
 from sksparse_rec._validation import (
@@ -15,6 +16,7 @@ from sksparse_rec._validation import (
     rolled_back_on_error,
     to_sparse_interface,
 )
+from sksparse_rec.datasets import open_interactions
 
 DENSE = np.array([[0, 2, 0, 1], [0, 0, 0, 0], [3, 0, 0, 5]])
 CONTAINERS = [
@@ -233,6 +235,82 @@ def test_names_are_those_of_fit():
     assert estimator.feature_names_in_.tolist() == list("abcd")
     with pytest.raises(ValueError, match="feature names should match"):
         check_interactions(frame[list("abdc")], estimator=estimator)
+
+
+def map_to_disk(X, folder):
+    """Return X, with all its flaws, from a file."""
+    save_npz(folder / "X.npz", X, compressed=False)
+    return sp.csr_array(open_interactions(folder / "X.npz"))
+
+
+class TestMemoryMapped:
+    @pytest.mark.parametrize("index_dtype", [np.int32, np.int64])
+    @pytest.mark.parametrize(
+        "dtype", [bool, np.int8, np.uint8, np.int64, np.float32, np.float64]
+    )
+    @pytest.mark.parametrize("container", [sp.csr_array, sp.csr_matrix])
+    def test_stays_in_its_file(self, container, dtype, index_dtype, tmp_path):
+        dense = DENSE.astype(dtype)
+        X = sp.csr_array(dense)
+        X.indices, X.indptr = (
+            X.indices.astype(index_dtype),
+            X.indptr.astype(index_dtype),
+        )
+        X = container(map_to_disk(X, tmp_path))
+        for target in (np.float32, np.float64):
+            checked = check_interactions(
+                X, estimator=Estimator(), reset=True, dtype=target
+            )
+            assert_canonical(checked, dense, dtype)
+            for name in ("data", "indices", "indptr"):
+                assert np.shares_memory(getattr(checked, name), getattr(X, name))
+
+    def test_without_an_estimator_it_is_read(self, tmp_path):
+        X = map_to_disk(sp.csr_array(DENSE.astype(np.int8)), tmp_path)
+        assert_canonical(check_interactions(X, dtype=np.float64), DENSE, np.float64)
+
+    @pytest.mark.parametrize("block", [1, 2, 100])
+    @pytest.mark.parametrize("value", [np.nan, np.inf, -1, 1e300, 1e-60])
+    @pytest.mark.parametrize("place", [(0, 3), (2, 0), (2, 3)])
+    def test_bad_values_are_found(self, place, value, block, tmp_path, monkeypatch):
+        monkeypatch.setattr("sksparse_rec._sparse.BLOCK_ENTRIES", block)
+        monkeypatch.setattr("sksparse_rec._validation.BLOCK_ENTRIES", block)
+        dense = DENSE.astype(float)
+        dense[place] = value
+        X = map_to_disk(sp.csr_array(dense), tmp_path)
+        with pytest.raises(ValueError) as caught:
+            check_interactions(X, estimator=Estimator(), reset=True)
+        assert f"X[{place[0]}, {place[1]}] is {float(value)}" in str(caught.value)
+
+    @pytest.mark.parametrize("flaw", ["untidy", "unsorted", "zeros", "duplicates"])
+    def test_what_has_to_change_is_copied_if_small(self, flaw, tmp_path):
+        X = untidy(np.float32, np.int32)
+        if flaw == "zeros":
+            X.sum_duplicates()
+        elif flaw == "unsorted":
+            X = sp.csr_array(([1.0, 2], [3, 1], [0, 2, 2]), shape=(2, 4))
+        elif flaw == "duplicates":
+            X = sp.csr_array(([1.0, 2], [1, 1], [0, 2, 2]), shape=(2, 4))
+        expected = X.toarray()
+        X = map_to_disk(X, tmp_path)
+        before = X.data.copy(), X.indices.copy()
+        checked = check_interactions(X, estimator=Estimator(), reset=True)
+        assert_canonical(checked, expected)
+        assert_array_equal(X.data, before[0])
+        assert_array_equal(X.indices, before[1])
+        with (
+            sklearn.config_context(working_memory=1e-9),
+            pytest.raises(ValueError, match=r"X is memory-mapped.*X\.sum_dup"),
+        ):
+            check_interactions(X, estimator=Estimator(), reset=True)
+
+    def test_columns_are_those_of_fit(self, tmp_path):
+        X = map_to_disk(sp.csr_array(DENSE), tmp_path)
+        estimator = Estimator()
+        check_interactions(X, estimator=estimator, reset=True)
+        assert estimator.n_features_in_ == 4
+        with pytest.raises(ValueError, match=r"3 features.*Estimator.*4 features"):
+            check_interactions(DENSE[:, :3], estimator=estimator)
 
 
 class TestCheckLength:

@@ -1,0 +1,178 @@
+"""Files that are there whole or not at all."""
+
+import json
+import math
+import os
+import zipfile
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from sksparse_rec import _files
+from sksparse_rec._files import META, read_arrays, write_arrays
+
+ARRAYS = {
+    "values": np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4),
+    "state.live": np.array([[True, False]]),
+    "empty": np.zeros((0, 5), dtype=np.int64),
+    "scalar": np.array(3, dtype=np.uint8),
+    "fortran": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+    "special": np.array([np.nan, np.inf, -0.0]),
+}
+META_DATA = {
+    "losses": [0.1, 1 / 3, math.pi, 5e-324],
+    "best": None,
+    "nested": {"n_steps": 2**40, "is": True, "name": "ěš ✓"},
+    "none": [],
+}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "fit.npz"
+
+
+@pytest.fixture
+def written(path):
+    write_arrays(path, ARRAYS, META_DATA)
+    return path
+
+
+def assert_whole(path):
+    arrays, meta = read_arrays(path)
+    assert arrays.keys() == ARRAYS.keys()
+    for name, array in ARRAYS.items():
+        assert_array_equal(arrays[name], array)
+        assert arrays[name].dtype == array.dtype
+    assert meta == META_DATA
+
+
+def test_what_is_written_is_read(written):
+    assert_whole(written)
+    assert [file.name for file in written.parent.iterdir()] == ["fit.npz"]
+
+
+def test_arrays_read_can_be_written_to(written):
+    arrays, _ = read_arrays(written)
+    assert all(array.flags.writeable for array in arrays.values())
+
+
+def test_the_last_one_counts(written):
+    write_arrays(written, {"a": np.ones(2)}, {"b": 1})
+    arrays, meta = read_arrays(written)
+    assert_array_equal(arrays["a"], [1, 1])
+    assert (list(arrays), meta) == (["a"], {"b": 1})
+
+
+@pytest.mark.parametrize("where", ["savez", "fsync", "replace"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_a_writer_that_fails_leaves_the_former_file(written, monkeypatch, where, error):
+    def fail(file, *args, **kwargs):
+        if where == "savez":
+            file.write(b"half a ")
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(np if where == "savez" else os, where, fail)
+        with pytest.raises(error):
+            write_arrays(written, {"a": np.ones(2)}, {})
+    assert_whole(written)
+    # The next writer does not mind what the last one has left.
+    write_arrays(written, {"a": np.ones(2)}, {})
+    assert_array_equal(read_arrays(written)[0]["a"], [1, 1])
+    assert [file.name for file in written.parent.iterdir()] == ["fit.npz"]
+
+
+def test_a_file_gets_its_name_when_it_is_on_the_disk(path, monkeypatch):
+    events = []
+
+    def fsync(descriptor):
+        events.append(("fsync", os.fstat(descriptor).st_size))
+
+    def replace(draft, target):
+        assert_whole(draft)
+        assert not target.exists()
+        events.append(("replace", draft.stat().st_size))
+        os.rename(draft, target)
+
+    monkeypatch.setattr(_files.os, "fsync", fsync)
+    monkeypatch.setattr(_files.os, "replace", replace)
+    write_arrays(path, ARRAYS, META_DATA)
+    size = path.stat().st_size
+    assert events == [("fsync", size), ("replace", size)]
+
+
+def test_a_missing_file_is_no_damaged_one(path):
+    with pytest.raises(FileNotFoundError):
+        read_arrays(path)
+
+
+class Exploit:
+    def __reduce__(self):
+        return os.mkdir, (self.target,)
+
+
+@pytest.mark.parametrize("name", ["values", META])
+def test_pickles_are_refused_and_not_run(path, name):
+    exploit = Exploit()
+    exploit.target = str(path.parent / "executed")
+    members = {"values": np.ones(2), META: np.array("{}")}
+    np.savez(path, **members | {name: np.array([exploit])})
+    with pytest.raises(ValueError, match=r"fit\.npz cannot be read"):
+        read_arrays(path)
+    assert [file.name for file in path.parent.iterdir()] == ["fit.npz"]
+
+
+def test_other_files_are_refused(path):
+    def npy():
+        with open(path, "wb") as file:
+            np.save(file, np.ones(3))
+
+    for make in (
+        lambda: path.write_bytes(b""),
+        lambda: path.write_text("not an archive"),
+        npy,
+        lambda: np.savez(path, values=np.ones(3)),
+        lambda: np.savez(path, **{META: np.array("{not json")}),
+        lambda: np.savez(path, **{META: np.array(3.0) * np.nan}),
+    ):
+        make()
+        with pytest.raises(ValueError, match=r"fit\.npz cannot be read"):
+            read_arrays(path)
+
+
+def test_truncated_files_are_refused(written):
+    whole = written.read_bytes()
+    for size in range(0, len(whole), 37):
+        written.write_bytes(whole[:size])
+        with pytest.raises(ValueError, match=r"fit\.npz cannot be read"):
+            read_arrays(written)
+
+
+def test_a_changed_byte_is_noticed(written):
+    """Wherever it matters: dates of the archive and the like may change."""
+    whole = written.read_bytes()
+    refused = 0
+    for place in range(0, len(whole), 5):
+        changed = bytearray(whole)
+        changed[place] ^= 0xFF
+        written.write_bytes(changed)
+        try:
+            arrays, meta = read_arrays(written)
+        except ValueError:
+            refused += 1
+            continue
+        # Names of members are in the directory of the archive, and not checked there.
+        for name in arrays.keys() & ARRAYS.keys():
+            assert_array_equal(arrays[name], ARRAYS[name])
+        assert meta == META_DATA
+    assert refused > len(whole) / 5 / 4
+
+
+def test_nothing_but_arrays_and_json_is_in_the_file(written):
+    with zipfile.ZipFile(written) as archive:
+        names = {name.removesuffix(".npy") for name in archive.namelist()}
+    assert names == {*ARRAYS, META}
+    text = str(np.load(written, allow_pickle=False)[META])
+    assert json.loads(text) == META_DATA
