@@ -15,7 +15,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # What each layer may import of the package; anything absent is forbidden.
 MAY_IMPORT = {
     "_sparse": set(),
-    "_validation": set(),
+    "_validation": {"_sparse"},
+    "_files": {"_sparse"},
     "_numerics": {"_sparse"},
     "retrieval": {"_sparse"},
     "metrics": {"_sparse", "_validation"},
@@ -26,9 +27,11 @@ MAY_IMPORT = {
         "retrieval",
         "metrics",
         "model_selection",
+        "_files",
         "_sparse",
         "_validation",
     },
+    "plotting": {"_sparse", "_validation"},
     "__init__": {"models", "retrieval"},
 }
 # Imported by users who ask for them, never by `import sksparse_rec`.

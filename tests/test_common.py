@@ -18,7 +18,8 @@ import sksparse_rec
 import sksparse_rec.datasets
 import sksparse_rec.metrics
 import sksparse_rec.model_selection
-from sksparse_rec import CompressedELSA, top_items
+import sksparse_rec.plotting
+from sksparse_rec import CompressedELSA, CompressedELSACV, top_items
 
 VARIANTS = {
     "anchors": {},
@@ -35,14 +36,24 @@ SMALL = {
 }
 
 
-@parametrize_with_checks([CompressedELSA(**options) for options in VARIANTS.values()])
+RECOMMENDERS = {
+    name: CompressedELSA(**(SMALL | options)) for name, options in VARIANTS.items()
+} | {"cv": CompressedELSACV(**(SMALL | {"n_nonzero": (8,)}))}
+
+
+@parametrize_with_checks(
+    [
+        *(CompressedELSA(**options) for options in VARIANTS.values()),
+        CompressedELSACV(n_nonzero=(4, 2), cv=2, max_iter=2),
+    ]
+)
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
 
-@pytest.fixture(scope="module", params=VARIANTS.values(), ids=VARIANTS)
+@pytest.fixture(scope="module", params=RECOMMENDERS.values(), ids=RECOMMENDERS)
 def unfitted(request):
-    return CompressedELSA(**(SMALL | request.param))
+    return clone(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -155,8 +166,9 @@ def test_pickle_and_joblib_round_trips(model, checkerboard, copied):
     assert_same_lists(copy.recommend(checkerboard), model.recommend(checkerboard))
     assert copy.score(checkerboard) == model.score(checkerboard)
     assert copy.get_params() == model.get_params()
-    copy.partial_fit(checkerboard)
-    assert len(copy.loss_curve_) == len(model.loss_curve_) + 1
+    learner = getattr(copy, "best_estimator_", copy)
+    learner.partial_fit(checkerboard)
+    assert len(learner.loss_curve_) == len(model.loss_curve_) + 1
 
 
 def test_fitted_state_holds_no_tensors(model):
@@ -211,6 +223,7 @@ MODULES = [
     sksparse_rec.datasets,
     sksparse_rec.metrics,
     sksparse_rec.model_selection,
+    sksparse_rec.plotting,
 ]
 
 

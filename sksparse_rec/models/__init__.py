@@ -1,5 +1,7 @@
 """The estimators."""
 
 from sksparse_rec.models._compressed_elsa import CompressedELSA
+from sksparse_rec.models._compressed_elsa_cv import CompressedELSACV
+from sksparse_rec.models._path import compressed_elsa_path
 
-__all__ = ["CompressedELSA"]
+__all__ = ["CompressedELSA", "CompressedELSACV", "compressed_elsa_path"]

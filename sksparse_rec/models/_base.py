@@ -60,7 +60,8 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         check_is_fitted(self)
         dtype = _floating_dtype(X)
         X = check_interactions(X, estimator=self, dtype=np.float64)
-        U = X @ self.item_embeddings_
+        # Sums are float64 whatever X is.
+        U = X @ self.item_embeddings_.astype(np.float64)
         return to_sparse_interface(U.astype(dtype, copy=False))
 
     def inverse_transform(self, X):
@@ -88,7 +89,28 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         check_is_fitted(self)
         Z = check_length(X, self.item_embeddings_.shape[1], "X", "n_components")
         Z = Z.toarray() if sp.issparse(Z) else Z
-        return Z @ self.item_embeddings_.T
+        Z = self._ranking_profiles(sp.csr_array(Z)).toarray()
+        return Z @ self._ranking_embeddings().T
+
+    def _ranking_embeddings(self):
+        """Rows whose products with ``_ranking_profiles`` are the scores.
+
+        Calibrated, item ``i`` has ``[s_i a_i, b_i]``.
+        """
+        A, slopes = self.item_embeddings_, getattr(self, "item_slopes_", None)
+        if slopes is None:
+            return A
+        scaled = sp.csr_array(A, dtype=np.float64, copy=True)
+        scaled.data *= slopes[row_indices(scaled)]
+        intercepts = self.item_intercepts_.astype(np.float64)
+        return sp.hstack([scaled, sp.csr_array(intercepts[:, None])], format="csr")
+
+    def _ranking_profiles(self, U):
+        """Profiles, calibrated with their length as one more latent."""
+        if getattr(self, "item_slopes_", None) is None:
+            return U
+        lengths = sp.csr_array(np.sqrt(U.multiply(U).sum(axis=1))[:, None])
+        return sp.hstack([U, lengths], format="csr")
 
     def recommend(self, X, k=10, *, exclude_seen=True, allow=None, deny=None):
         """Recommend the ``k`` best items to each user.
@@ -110,8 +132,9 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         -------
         R : sparse matrix or array of shape (n_users, n_items)
             CSR, float64. The stored entries of a row are its items, best first (column
-            indices are not sorted), and their scores ``x A Aᵀ``. A user with fewer
-            than ``k`` candidates has a shorter row. `top_items` turns it into arrays.
+            indices are not sorted), and their scores ``x A Aᵀ`` (calibrated ones
+            where fitted with ``calibration=True``). A user with fewer than ``k``
+            candidates has a shorter row. `top_items` turns it into arrays.
 
         Raises
         ------
@@ -136,14 +159,16 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         if denied is not None:
             candidates = ~denied if allowed is None else allowed & ~denied
         excluded = [history] if exclude_seen else []
+        # Once, or scipy would widen it for every block.
+        A = self.item_embeddings_.astype(np.float64)
         if denied_each is not None:
             excluded.append(denied_each)
         return to_sparse_interface(
             search(
                 history,
-                self.item_embeddings_,
+                self._ranking_embeddings(),
                 k,
-                encoder=self.item_embeddings_,
+                encoder=lambda rows: self._ranking_profiles(rows @ A),
                 popularity=self.item_popularity_,
                 candidates=candidates,
                 allowed=allowed_each,
@@ -300,8 +325,10 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             )
         A = self.item_embeddings_
         names = getattr(self, "feature_names_in_", None)
-        rows = A[item_positions(items, A.shape[0], names)].astype(np.float64)
-        profile = (history @ A).toarray().ravel()
+        items_asked = item_positions(items, A.shape[0], names)
+        rows = A[items_asked].astype(np.float64)
+        profile = (history @ A.astype(np.float64)).toarray().ravel()
+        rows = self._towards(rows, items_asked, profile)
         by_latent = rows.copy()
         by_latent.data = rows.data * profile[rows.indices]
         seen = A[history.indices].astype(np.float64)
@@ -316,6 +343,20 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             by_latent=to_sparse_interface(by_latent),
             by_history=to_sparse_interface(by_history),
         )
+
+    def _towards(self, rows, items, profile):
+        """Rows whose products with a profile are the scores of some items.
+
+        Calibrated they are ``s_i a_i + b_i u/‖u‖``: popular items are moved towards
+        whoever asks.
+        """
+        slopes = getattr(self, "item_slopes_", None)
+        length = np.linalg.norm(profile)
+        if slopes is None or length == 0:
+            return rows
+        rows.data *= slopes[items][row_indices(rows)]
+        intercepts = self.item_intercepts_[items].astype(np.float64)[:, None]
+        return rows + sp.csr_array(intercepts) @ sp.csr_array(profile[None] / length)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

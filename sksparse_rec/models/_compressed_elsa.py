@@ -1,17 +1,17 @@
 """CompressedELSA: sparse item embeddings learned from interactions."""
 
-import secrets
+import os
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sksparse_rec._numerics.device import make_generator
-from sksparse_rec._numerics.elsa import DTYPES, TrainingState, admit_items
+from sksparse_rec._numerics.elsa import admit_items
 from sksparse_rec._numerics.encoding import encode_columns
+from sksparse_rec._numerics.state import PRECISIONS, TrainingState
 from sksparse_rec._validation import (
     Integral,
     Interval,
@@ -23,9 +23,15 @@ from sksparse_rec._validation import (
     to_sparse_interface,
 )
 from sksparse_rec.models._base import RecommenderMixin
+from sksparse_rec.models._fit import (
+    FitRun,
+    draw_seed,
+    fitted_attributes,
+    training_attributes,
+)
 from sksparse_rec.models._training import (
-    EpochCallbacks,
     item_popularity,
+    schedule_of,
     setting_of,
     start_state,
     train_state,
@@ -75,9 +81,9 @@ class CompressedELSA(
         proportional to users × items. "auto" takes "relu" with ``init="dense"``, as
         its paper, and "gram" otherwise, also for dense ELSA.
     n_nonzero_start : int or None, default=None
-        Non-zeros before pruning. None takes three times ``n_nonzero`` with anchors,
-        and all of them with ``init="dense"``. With anchors, twice as many as
-        ``n_nonzero`` is faster and on most data a little worse.
+        Non-zeros before pruning. None takes three times ``n_nonzero`` with anchors
+        (twice beyond 32,768 items), and all of them with ``init="dense"``. With
+        anchors, twice as many is faster and on small data a little worse.
     pruning : {"exponential", "stepwise", "linear", "constant"}, default="exponential"
         How the number of non-zeros falls from epoch to epoch: by the same share, by
         the same share in four steps, by the same number, or to the target at once.
@@ -90,9 +96,11 @@ class CompressedELSA(
     max_iter : int, default=10
         Number of epochs. Data with few users can take fewer (5), large ``X`` gain
         little from more.
-    batch_size : int, default=512
-        Users a step. A step costs about the same for 100 users as for 1000 on large
-        catalogues, so raise it there; small data want several steps an epoch.
+    batch_size : int or "auto", default="auto"
+        Users a step. On a large catalogue a step costs about the same for 100 users as
+        for 1000, so "auto" takes 512 up to 32,768 items and then a power of two of
+        about a 32nd of their number, up to 8192, as long as an epoch has 16 steps.
+        Quality depends little on it.
     learning_rate : float, default=0.1
         Step size of NAdam. As rows are normalised, it does not depend on the scale of
         the data, and half of it gives much the same.
@@ -108,8 +116,37 @@ class CompressedELSA(
     user_weighting : float, default=0.5
         With anchors: users count ``length**-user_weighting`` in the co-occurrence that
         starts the training. Between 0 and 1 it matters little.
-    precision : {"auto", "float32", "float64"}, default="auto"
-        Of the training; "auto" is float32. Embeddings are float32 always.
+    calibration : bool, default=False
+        Learn a slope and an intercept for every item, so that scores estimate how
+        likely the item is. Unit rows forget popularity, and this brings back as much of
+        it as users held out of the training confirm: set it where popularity is much
+        of the signal, such as market baskets, and try it on sparse data. Scores are
+        then ``s_i ⟨xA, a_i⟩ + b_i ‖xA‖``; the embeddings stay as they are.
+    early_stopping : bool, default=False
+        Hold users out, score nDCG@100 on them after every epoch, stop when it has not
+        risen for ``n_iter_no_change`` epochs, and keep the best epoch. Only epochs at
+        the final number of non-zeros count. The step size falls over ``max_iter``
+        epochs all the same, so do not set that far too high.
+    validation_fraction : float, default=0.1
+        Share of the users that ``early_stopping`` and ``calibration`` hold out of the
+        training.
+    n_iter_no_change : int, default=3
+        Epochs without a better score before ``early_stopping`` stops.
+    warm_start : bool, default=False
+        Let ``fit`` go on from the fitted model, pruning it to ``n_nonzero`` if that is
+        lower, in place of starting over. Items must be the same;
+        `compressed_elsa_path` trains several levels in this way.
+    checkpoint : str or path-like, default=None
+        Folder in which ``fit`` leaves its state after every epoch and from which the
+        same ``fit`` (parameters and data) goes on with an identical result after the
+        process was killed. The file is removed when the training is done; several fits
+        may share the folder. Writing it takes as long as copying the model's state,
+        three times the embeddings, and reading all of ``X`` once.
+    precision : {"auto", "float32", "bfloat16", "float64"}, default="auto"
+        Of the training. "bfloat16" multiplies dense matrices in bfloat16, which takes
+        about half the time where the hardware does so and does not move quality;
+        everything else is float32. "auto" is that on such hardware and float32
+        elsewhere. Embeddings are float32 always.
     device : str, default="auto"
         "cpu", "cuda", "cuda:1" or "mps" (untested); "auto" takes CUDA where there is
         one. Fitted attributes are on the host whatever the device.
@@ -135,12 +172,17 @@ class CompressedELSA(
         Its transpose.
     anchors_ : ndarray of shape (n_components,), int64
         The item that each latent started from; -1 where there is none.
+    item_slopes_, item_intercepts_ : ndarray of shape (n_items,), float32, or None
+        Those of ``calibration``.
     item_popularity_ : ndarray of shape (n_items,), int64
         Users of each item in training; breaks ties.
     n_nonzero_ : int
         ``n_nonzero`` after clipping.
     loss_curve_ : list of float
         Mean loss of every epoch, between 0 and 4.
+    validation_scores_ : list of float or None
+        nDCG@100 of the held-out users after every epoch, at ``n_nonzero`` non-zeros;
+        None without ``early_stopping``.
     n_iter_ : int
         Epochs done.
     n_steps_ : int
@@ -209,13 +251,22 @@ class CompressedELSA(
         "pruning_share": [Interval(Real, 0, 1, closed="both")],
         "rewind": ["boolean", StrOptions({"auto"})],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "learning_rate_decay": ["boolean"],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "max_output": [Interval(Integral, 1, None, closed="left"), None],
         "user_weighting": [Interval(Real, 0, None, closed="left")],
-        "precision": [StrOptions(set(DTYPES))],
+        "calibration": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "warm_start": ["boolean"],
+        "checkpoint": [str, os.PathLike, None],
+        "precision": [StrOptions(set(PRECISIONS))],
         "device": [str],
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
@@ -236,12 +287,18 @@ class CompressedELSA(
         pruning_share=0.6,
         rewind="auto",
         max_iter=10,
-        batch_size=512,
+        batch_size="auto",
         learning_rate=0.1,
         learning_rate_decay=True,
         dropout=0.0,
         max_output=None,
         user_weighting=0.5,
+        calibration=False,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=3,
+        warm_start=False,
+        checkpoint=None,
         precision="auto",
         device="auto",
         n_jobs=None,
@@ -263,6 +320,12 @@ class CompressedELSA(
         self.dropout = dropout
         self.max_output = max_output
         self.user_weighting = user_weighting
+        self.calibration = calibration
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.checkpoint = checkpoint
         self.precision = precision
         self.device = device
         self.n_jobs = n_jobs
@@ -297,25 +360,7 @@ class CompressedELSA(
         """
         with rolled_back_on_error(self):
             X = check_interactions(X, estimator=self, reset=True)
-            popularity = item_popularity(X)
-            generator = self._generator(0)
-            state, anchors = start_state(self, X, popularity, generator)
-            context = self._init_callback_context(max_subtasks=self.max_iter)
-            context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-            epochs = EpochCallbacks(
-                self,
-                context,
-                {"X": X, "y": y},
-                lambda: self._attributes(state, popularity, anchors),
-            )
-            losses, n_steps = train_state(
-                self, X, state, self.max_iter, generator, epochs
-            )
-            attributes = self._attributes(state, popularity, anchors)
-            context.call_on_fit_task_end(
-                estimator=self, X=X, y=y, reconstruction_attributes=lambda: attributes
-            )
-            self._publish(attributes, state, losses, n_steps)
+            self._publish(FitRun(self, X, y).run())
             self._has_labels = _is_labels(y)
         _TRAINING_INTERACTIONS[self] = X
         return self
@@ -350,27 +395,7 @@ class CompressedELSA(
         first = not hasattr(self, "item_embeddings_")
         with rolled_back_on_error(self):
             X = check_interactions(X, estimator=self, reset=first)
-            popularity = item_popularity(X)
-            generator = self._generator(0 if first else self.n_steps_)
-            if first:
-                state, anchors = start_state(self, X, popularity, generator)
-                losses, n_steps = [], 0
-            else:
-                n_components = self.item_embeddings_.shape[1]
-                if self.n_components != n_components:
-                    raise ValueError(
-                        f"n_components is {self.n_components}, but the model has "
-                        f"{n_components}: call fit, which starts over, or set it back"
-                    )
-                popularity = popularity + self.item_popularity_
-                setting = setting_of(self)
-                state = TrainingState.from_arrays(self._training_state, setting)
-                anchors = self.anchors_
-                losses, n_steps = list(self.loss_curve_), self.n_steps_
-                admit_items(state, X, popularity, setting)
-            more_losses, more_steps = train_state(self, X, state, 1, generator)
-            attributes = self._attributes(state, popularity, anchors)
-            self._publish(attributes, state, losses + more_losses, n_steps + more_steps)
+            self._publish(self._train_one_epoch(X, first=first))
             self._has_labels = _is_labels(y)
         _TRAINING_INTERACTIONS[self] = X
         return self
@@ -425,34 +450,35 @@ class CompressedELSA(
         codes = encode_columns(X_columns, X, self.item_embeddings_, self.n_nonzero_)
         return to_sparse_interface(codes)
 
-    def _generator(self, n_steps):
-        if self.random_state is None:
-            # Not numpy's global generator, which is left alone.
-            seed = secrets.randbits(31)
+    def _train_one_epoch(self, X, *, first):
+        popularity = item_popularity(X)
+        n_steps = 0 if first else self.n_steps_
+        # Every call shuffles in its own way.
+        generator = make_generator(draw_seed(self.random_state) + n_steps)
+        losses = [] if first else list(self.loss_curve_)
+        if first:
+            state, anchors = start_state(self, X, popularity, generator)
         else:
-            seed = check_random_state(self.random_state).randint(2**31 - 1)
-        # Every call of partial_fit shuffles in its own way.
-        return make_generator(int(seed) + n_steps)
+            n_components = self.item_embeddings_.shape[1]
+            if self.n_components != n_components:
+                raise ValueError(
+                    f"n_components is {self.n_components}, but the model has "
+                    f"{n_components}: call fit, which starts over, or set it back"
+                )
+            popularity = popularity + self.item_popularity_
+            setting, anchors = setting_of(self, *X.shape), self.anchors_
+            state = TrainingState.from_arrays(self._training_state, setting)
+            admit_items(state, X, popularity, setting)
+        more_losses, more_steps = train_state(
+            self, X, state, schedule_of(self, X.shape[1]), 1, generator
+        )
+        return fitted_attributes(
+            self, state, popularity, anchors
+        ) | training_attributes(state, losses + more_losses, n_steps + more_steps)
 
-    def _attributes(self, state, popularity, anchors):
-        """Everything that the fitted estimator needs to answer."""
-        n_nonzero = self.n_components if self.n_nonzero is None else self.n_nonzero
-        n_nonzero = min(n_nonzero, self.n_components)
-        return {
-            "n_features_in_": self.n_features_in_,
-            "n_nonzero_": n_nonzero,
-            "anchors_": anchors,
-            "item_popularity_": popularity,
-            "item_embeddings_": state.embeddings(n_nonzero),
-        }
-
-    def _publish(self, attributes, state, losses, n_steps):
+    def _publish(self, attributes):
         for name, value in attributes.items():
             setattr(self, name, value)
-        self.loss_curve_ = losses
-        self.n_iter_ = len(losses)
-        self.n_steps_ = n_steps
-        self._training_state = state.to_arrays()
 
     @property
     def components_(self):

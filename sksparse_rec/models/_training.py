@@ -1,45 +1,61 @@
-"""From the parameters of an ELSA estimator to its training, and its callbacks."""
-
-import logging
+"""From the parameters of an ELSA estimator to its training."""
 
 import numpy as np
-from joblib import effective_n_jobs
+from joblib import cpu_count, effective_n_jobs
+from joblib.parallel import get_active_backend
 
-from sksparse_rec._numerics.device import resolve_device, thread_count
-from sksparse_rec._numerics.elsa import (
-    DTYPES,
-    Setting,
-    TrainingState,
-    start_dense,
-    start_from_anchors,
-    train,
-)
+from sksparse_rec._numerics import products_torch
+from sksparse_rec._numerics.device import has_bfloat16, resolve_device
+from sksparse_rec._numerics.elsa import start_dense, start_from_anchors, train
 from sksparse_rec._numerics.pruning import SparsitySchedule
-
-logger = logging.getLogger("sksparse_rec")
+from sksparse_rec._numerics.rows import SparseRows, products_of
+from sksparse_rec._numerics.state import PRECISIONS, Setting, TrainingState
+from sksparse_rec._numerics.threads import n_parts, thread_count
 
 # Multiplications of a step below which a second thread costs more than it brings.
 WORTH_THREADS = 10**8
-# Non-zeros at the start, in multiples of the target, when training from anchors.
-START_FACTOR = 3
+# Non-zeros at the start, in multiples of the target, when training from anchors: up to
+# ``LARGE_CATALOGUE`` items and beyond, where they cost most and bring least.
+START_FACTOR, LARGE_START_FACTOR = 3, 2
+LARGE_CATALOGUE = 1 << 15
+# Users a step: at least, at most, and for a large catalogue a share of its items.
+BATCH_SIZES, BATCH_SHARE = (512, 8192), 32
+# Steps that an epoch has at least, unless there are too few users.
+STEPS_AN_EPOCH = 16
 
 
-def setting_of(estimator):
+def batch_size_of(estimator, n_users, n_items):
+    """Return the users of a step.
+
+    A step costs n_items × n_nonzero² beside what it costs for its users, so "auto"
+    lets more of them share that on a large catalogue.
+    """
+    if estimator.batch_size != "auto":
+        return estimator.batch_size
+    smallest, largest = BATCH_SIZES
+    size = min(n_items // BATCH_SHARE, n_users // STEPS_AN_EPOCH)
+    return min(largest, max(smallest, 2 ** (size.bit_length() - 1)))
+
+
+def setting_of(estimator, n_users, n_items):
     """Return what the numerical layer needs to know for a step."""
     loss = estimator.loss
     if loss == "auto":
         n_nonzero = estimator.n_nonzero or estimator.n_components
         pruned = estimator.init == "dense" and n_nonzero < estimator.n_components
         loss = "relu" if pruned else "gram"
+    dtype, half = PRECISIONS[estimator.precision]
+    device = resolve_device(estimator.device)
     return Setting(
         loss=loss,
-        batch_size=estimator.batch_size,
+        batch_size=batch_size_of(estimator, n_users, n_items),
         learning_rate=estimator.learning_rate,
         n_decay_epochs=estimator.max_iter if estimator.learning_rate_decay else None,
         dropout=estimator.dropout,
         max_output=estimator.max_output,
-        dtype=DTYPES[estimator.precision],
-        device=resolve_device(estimator.device),
+        dtype=dtype,
+        device=device,
+        half=has_bfloat16(device) if half is None else half,
     )
 
 
@@ -48,7 +64,7 @@ def starts_at_anchors(estimator):
     return estimator.init == "anchors" and estimator.n_nonzero is not None
 
 
-def schedule_of(estimator):
+def schedule_of(estimator, n_items):
     """Return the sparsity schedule, or None for dense ELSA."""
     if estimator.n_nonzero is None:
         return None
@@ -56,7 +72,8 @@ def schedule_of(estimator):
     anchored = starts_at_anchors(estimator)
     start = estimator.n_nonzero_start
     if start is None:
-        start = START_FACTOR * target if anchored else estimator.n_components
+        start = START_FACTOR if n_items <= LARGE_CATALOGUE else LARGE_START_FACTOR
+        start = start * target if anchored else estimator.n_components
     return SparsitySchedule(
         pruning=estimator.pruning,
         n_epochs=round(estimator.pruning_share * estimator.max_iter),
@@ -68,19 +85,21 @@ def schedule_of(estimator):
 
 def start_state(estimator, X, popularity, generator):
     """Return the state before training, and the anchors (-1 where there is none)."""
-    setting, schedule = setting_of(estimator), schedule_of(estimator)
+    setting = setting_of(estimator, *X.shape)
+    schedule = schedule_of(estimator, X.shape[1])
     n_components = estimator.n_components
     anchors = np.full(n_components, -1)
     if starts_at_anchors(estimator):
-        rows, drawn = start_from_anchors(
-            X,
-            popularity,
-            n_components=n_components,
-            n_nonzero=schedule.start if schedule.n_epochs else schedule.target,
-            user_weighting=estimator.user_weighting,
-            setting=setting,
-            generator=generator,
-        )
+        with thread_count(_n_threads(estimator, X)):
+            rows, drawn = start_from_anchors(
+                X,
+                popularity,
+                n_components=n_components,
+                n_nonzero=schedule.start if schedule.n_epochs else schedule.target,
+                user_weighting=estimator.user_weighting,
+                setting=setting,
+                generator=generator,
+            )
         anchors[: len(drawn)] = drawn
     else:
         rows = start_dense(
@@ -93,58 +112,48 @@ def start_state(estimator, X, popularity, generator):
     return TrainingState.start(rows, keep_initial=rewind), anchors
 
 
-def train_state(estimator, X, state, n_epochs, generator, epochs=None):
-    """Train in place; return the losses of the epochs and the number of steps."""
-    with thread_count(_n_threads(estimator, X)):
-        return train(
-            X,
-            state,
-            setting_of(estimator),
-            schedule_of(estimator),
-            n_epochs,
-            generator,
-            on_epoch_begin=None if epochs is None else epochs.begin,
-            on_epoch_end=None if epochs is None else epochs.end,
-        )
+def train_state(estimator, X, state, schedule, n_epochs, generator, **hooks):
+    """Train in place; return the losses of the epochs and the number of steps.
+
+    ``hooks`` are those of ``elsa.train``.
+    """
+    with thread_count(*_thread_counts(estimator, X, state.rows)):
+        setting = setting_of(estimator, *X.shape)
+        return train(X, state, setting, schedule, n_epochs, generator, **hooks)
 
 
 def item_popularity(X):
     """Return the number of users of every item, int64."""
-    return np.bincount(X.indices, minlength=X.shape[1]).astype(np.int64)
+    popularity = np.zeros(X.shape[1], dtype=np.int64)
+    # In pieces, as bincount converts the indices to int64 first.
+    step = max(1 << 18, X.shape[1])
+    for start in range(0, X.nnz, step):
+        items = X.indices[start : start + step]
+        popularity += np.bincount(items, minlength=X.shape[1])
+    return popularity
 
 
-class EpochCallbacks:
-    """Reports every epoch to scikit-learn's callbacks and to the log.
+def _thread_counts(estimator, X, rows):
+    """Threads of the training, and of torch within it.
 
-    ``data`` are the keyword arguments X and y of the callbacks, ``attributes`` makes
-    the fitted attributes of this moment if a callback asks for them.
+    Compiled products bring threads of their own, and torch's would only wait beside
+    them. Dense rows are torch's work.
     """
-
-    def __init__(self, estimator, context, data, attributes):
-        self.estimator, self.context = estimator, context
-        self.data, self.attributes = data, attributes
-
-    def begin(self, epoch):
-        """Announce an epoch."""
-        self.epoch = self.context.subcontext(task_name="epoch")
-        self.epoch.call_on_fit_task_begin(estimator=self.estimator, **self.data)
-
-    def end(self, epoch, loss):
-        """Report an epoch; return whether a callback wants to stop."""
-        if self.estimator.verbose:
-            n_epochs = self.estimator.max_iter
-            logger.info("epoch %d of %d: loss %.4f", epoch + 1, n_epochs, loss)
-        return self.epoch.call_on_fit_task_end(
-            estimator=self.estimator,
-            reconstruction_attributes=self.attributes,
-            **self.data,
-        )
+    n_threads = _n_threads(estimator, X)
+    if isinstance(rows, SparseRows) and products_of(rows.values) is not products_torch:
+        return n_threads, 1
+    return n_threads, n_threads
 
 
 def _n_threads(estimator, X):
     if estimator.n_jobs is not None:
         return effective_n_jobs(estimator.n_jobs)
-    n_users = min(estimator.batch_size, X.shape[0])
+    n_users = min(batch_size_of(estimator, *X.shape), X.shape[0])
     n_components = estimator.n_components
     work = n_users * n_components * min(n_components, X.shape[1])
-    return None if work > WORTH_THREADS else 1
+    if work <= WORTH_THREADS:
+        return 1
+    # joblib limits the threads of its worker processes, but its worker threads would
+    # all take every core.
+    among_others = get_active_backend()[0].nesting_level > 0
+    return 1 if among_others and n_parts() == cpu_count() else n_parts()

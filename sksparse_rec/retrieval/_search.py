@@ -36,8 +36,8 @@ def search(
         CSR.
     embeddings : csr_array of shape (n_items, n_components)
     k : int
-    encoder : csr_array of shape (Q.shape[1], n_components), default=None
-        The queries are ``Q @ encoder``, made a block at a time; None: ``Q`` itself.
+    encoder : callable, default=None
+        Makes the queries of a block of rows of ``Q``; None: ``Q`` itself.
     popularity : ndarray of shape (n_items,), default=None
         Breaks ties; None leaves them to the position.
     candidates : ndarray of bool of shape (n_items,), default=None
@@ -54,9 +54,8 @@ def search(
 
     Notes
     -----
-    O(n_queries × nnz(embeddings)) time. Beside the result and float64 copies of
-    ``embeddings`` and ``encoder``, memory is bounded by
-    ``sklearn.get_config()["working_memory"]``.
+    O(n_queries × nnz(embeddings)) time. Beside the result and a float64 copy of
+    ``embeddings``, memory is bounded by ``sklearn.get_config()["working_memory"]``.
     """
     n_queries, n_items = Q.shape[0], embeddings.shape[0]
     order = _ranking_order(n_items, popularity, candidates)
@@ -64,12 +63,10 @@ def search(
     position[order] = np.arange(len(order))
     ranked = embeddings[order].astype(np.float64)
     step = _block_size(max(len(order), 1), embeddings.shape[1])
-    # Once, or scipy would widen it for every block.
-    encoder = None if encoder is None else encoder.astype(np.float64)
     blocks = []
     for start in range(0, max(n_queries, 1), step):
         rows = slice(start, start + step)
-        block = Q[rows] if encoder is None else Q[rows] @ encoder
+        block = Q[rows] if encoder is None else encoder(Q[rows])
         profiles = block.T.astype(np.float64).toarray()
         scores = np.ascontiguousarray((ranked @ profiles).T)
         if allowed is not None:

@@ -1,0 +1,190 @@
+"""All levels of sparsity from one descending training."""
+
+import numpy as np
+from sklearn.base import clone
+
+from sksparse_rec._numerics.device import make_generator
+from sksparse_rec._numerics.elsa import lower
+from sksparse_rec._validation import (
+    Integral,
+    Interval,
+    check_interactions,
+    to_sparse_interface,
+    validate_params,
+)
+from sksparse_rec.models._compressed_elsa import CompressedELSA
+from sksparse_rec.models._fit import (
+    draw_seed,
+    fitted_attributes,
+    training_attributes,
+)
+from sksparse_rec.models._training import (
+    item_popularity,
+    schedule_of,
+    start_state,
+    train_state,
+)
+
+# The descending run takes this share of the learning rate, without decay.
+DESCENT_RATE = 0.5
+# Parameters of a single fit that mean nothing on a path.
+SINGLE_FIT = ("calibration", "checkpoint", "early_stopping", "warm_start")
+
+
+def fit_path(estimator, X, levels, *, max_iter_per_level):
+    """Return a fitted estimator for every level, from one descending run.
+
+    The run trains the pattern that the largest level starts from, and then loses
+    entries from level to level: those of least co-occurrence, as a fit of the level
+    would not start with them. At every level a copy leaves the run and is pruned and
+    trained to convergence, as in a fit. Entries that were chosen by trained values
+    from a model that has settled at a higher level make worse patterns.
+
+    Parameters
+    ----------
+    estimator : CompressedELSA
+        Parameters of the training; its ``n_nonzero`` is not used.
+    X : csr_array of shape (n_users, n_items)
+    levels : sequence of int
+        Non-zeros, descending.
+    max_iter_per_level : int
+        Epochs of a copy; the run takes what they leave of ``max_iter``.
+
+    Returns
+    -------
+    models : list of CompressedELSA
+    """
+    for name in SINGLE_FIT:
+        if getattr(estimator, name):
+            raise ValueError(
+                f"{name}={getattr(estimator, name)!r} belongs to a single fit: a path "
+                "trains several models at once, so leave it out"
+            )
+    run = clone(estimator).set_params(
+        n_nonzero=int(levels[0]),
+        learning_rate=DESCENT_RATE * estimator.learning_rate,
+        learning_rate_decay=False,
+    )
+    generator = make_generator(draw_seed(estimator.random_state))
+    popularity = item_popularity(X)
+    state, anchors = start_state(run, X, popularity, generator)
+    # What the run loses entries by; nothing is ever rewound.
+    state.initial = state.rows.values.clone()
+    n_epochs = max(0, estimator.max_iter - max_iter_per_level)
+    train_state(run, X, state, None, n_epochs, generator)
+    models = []
+    for level in map(int, levels):
+        model = clone(estimator).set_params(
+            n_nonzero=level, max_iter=max_iter_per_level
+        )
+        schedule = schedule_of(model, X.shape[1])
+        lower(state, schedule.start)
+        schedule = schedule._replace(start=state.rows.width, rewind=False)
+        settled = state.copy()
+        settled.initial, settled.n_epochs = None, 0
+        losses, n_steps = train_state(
+            model, X, settled, schedule, max_iter_per_level, generator
+        )
+        # partial_fit goes on as after a fit, with small steps.
+        settled.n_epochs = estimator.max_iter
+        model.n_features_in_ = X.shape[1]
+        vars(model).update(
+            fitted_attributes(model, settled, popularity, anchors)
+            | training_attributes(settled, losses, n_steps)
+        )
+        models.append(model.set_params(max_iter=estimator.max_iter))
+    return models
+
+
+@validate_params(
+    {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "n_nonzero": ["array-like"],
+        "max_iter_per_level": [Interval(Integral, 1, None, closed="left")],
+    },
+    prefer_skip_nested_validation=False,
+)
+def compressed_elsa_path(
+    X,
+    *,
+    n_components=1024,
+    n_nonzero=(256, 128, 64, 32, 16, 8),
+    max_iter_per_level=6,
+    **params,
+):
+    """Train item embeddings for several levels of sparsity in one descending run.
+
+    Rows lose entries from level to level, and every level is trained to convergence
+    on the way, which costs little more than the first level alone. Use it to see what
+    a level costs in quality before choosing one; `CompressedELSACV` does that on
+    held-out users.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix, DataFrame} of shape (n_users, n_items)
+        Non-negative interactions: ones, counts or ratings.
+    n_components : int, default=1024
+        Width of the embeddings. Levels above it are clipped to it.
+    n_nonzero : sequence of int, default=(256, 128, 64, 32, 16, 8)
+        Non-zeros of an item, the levels. They are trained in descending order,
+        whatever the order here. Halving steps are a good choice.
+    max_iter_per_level : int, default=6
+        Epochs that a level is trained for by itself. The common run takes what they
+        leave of ``max_iter``.
+    **params : dict
+        Other parameters of `CompressedELSA`, such as ``max_iter``, ``batch_size`` or
+        ``random_state``; not those of a single fit: ``early_stopping``,
+        ``calibration``, ``warm_start``, ``checkpoint``.
+
+    Returns
+    -------
+    list of csr_array of shape (n_items, n_components), float32
+        Item embeddings in the order of ``n_nonzero``, rows of unit length; those of
+        ``path[i]`` have at most ``n_nonzero[i]`` non-zeros.
+
+    Raises
+    ------
+    ValueError
+        If ``X`` is not a matrix of interactions, a level is not a positive integer, or
+        a parameter is out of its range or belongs to a single fit.
+
+    See Also
+    --------
+    CompressedELSA : One level.
+    CompressedELSACV : Chooses a level.
+
+    Notes
+    -----
+    The pairs of non-zeros of an item are what makes a step expensive, and halving the
+    level quarters their number, so all lower levels together cost less than the
+    largest one. Low levels end a little below a fit of their own.
+
+    Examples
+    --------
+    >>> from sksparse_rec import compressed_elsa_path
+    >>> from sksparse_rec.datasets import make_interactions
+    >>> X = make_interactions(300, 100, 3000, random_state=0)
+    >>> path = compressed_elsa_path(
+    ...     X, n_components=64, n_nonzero=[16, 8, 4], random_state=0
+    ... )
+    >>> [A.nnz // 100 for A in path]
+    [16, 8, 4]
+    """
+    asked = np.asarray(n_nonzero)
+    if asked.ndim != 1 or asked.size == 0 or asked.dtype.kind not in "iu":
+        raise ValueError(
+            f"n_nonzero must be a sequence of integers, one or more, not {n_nonzero!r}"
+        )
+    if asked.min() < 1:
+        raise ValueError(f"n_nonzero has a level of {asked.min()}: the least is 1")
+    X = check_interactions(X)
+    clipped = np.minimum(asked, n_components)
+    levels = np.unique(clipped)[::-1]
+    estimator = CompressedELSA(n_components, **params)
+    estimator._validate_params()
+    models = fit_path(estimator, X, levels, max_iter_per_level=max_iter_per_level)
+    by_level = dict(zip(levels.tolist(), models, strict=True))
+    return [
+        to_sparse_interface(by_level[level].item_embeddings_)
+        for level in clipped.tolist()
+    ]

@@ -1,0 +1,5 @@
+"""Pictures of models, as scikit-learn's displays; they need the extra ``plot``."""
+
+from sksparse_rec.plotting._tradeoff import SparsityPathDisplay
+
+__all__ = ["SparsityPathDisplay"]
