@@ -1,49 +1,108 @@
-"""The data sets of the benchmark, and how users and items are held out."""
+"""The data sets of the benchmarks, and how users and items are held out."""
 
 import hashlib
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
 
-from sksparse_rec.datasets import load_debian
+from sksparse_rec.datasets import (
+    fetch_goodbooks,
+    load_debian,
+    load_interactions,
+    make_interactions,
+)
 from sksparse_rec.model_selection import holdout_split
 
 DATA_VARIABLE = "SKSPARSE_REC_DATA"
-# Whether the values are ratings; the order is that of the page.
-HAS_RATINGS = {
-    "ml-1m": True,
-    "gowalla": False,
-    "citeulike-a": False,
-    "ml-latest-small": True,
-    "debian": False,
-}
 MIN_RATING = 4
 MIN_ITEMS = 5
 MAX_TEST_USERS = 1000
 # Smaller data sets hold out one user in so many.
 USERS_PER_TEST_USER = 5
 HIDDEN_SHARE = 0.2
+# A twentieth of a small data set would choose by chance: at least so many users, but no
+# more than one in five.
+VALIDATION_SHARE = 0.05
+MIN_VALIDATION_USERS = 100
 
 
-def load_dataset(name):
-    """Load a data set as the benchmark uses it: ones, no short rows, no empty column.
+@dataclass(frozen=True)
+class Dataset:
+    """What a benchmark runs on.
 
     Parameters
     ----------
     name : str
-        A key of ``HAS_RATINGS``.
-
-    Returns
-    -------
-    csr_array of shape (n_users, n_items), float32
+        Also the name of the folder of its records.
+    load : callable
+        Returns a canonical csr_array of ones, float32.
+    max_test_users : int
+        Users held out of training.
     """
-    if name == "debian":
-        X = load_debian().data
+
+    name: str
+    load: Callable[[], sp.csr_array]
+    max_test_users: int = MAX_TEST_USERS
+
+
+def synthetic(n_users, n_items, n_interactions, *, max_test_users=MAX_TEST_USERS):
+    """Return generated data of a size; the name is made of the three numbers."""
+    return Dataset(
+        f"generated-{n_users}-{n_items}-{n_interactions}",
+        partial(_load_generated, n_users, n_items, n_interactions),
+        max_test_users,
+    )
+
+
+def _load_generated(n_users, n_items, n_interactions):
+    # Items without interactions stay: the size of the catalogue is what is varied.
+    return sp.csr_array(
+        make_interactions(n_users, n_items, n_interactions, random_state=0)
+    )
+
+
+def _load_folder(name, min_rating):
+    X = sp.load_npz(_data_folder() / name / "interactions.npz")
+    return binarize(X, min_value=min_rating)
+
+
+def _load_debian():
+    return binarize(load_debian().data, min_value=0)
+
+
+def _load_goodbooks():
+    """Read ``goodbooks/ratings.csv`` of the data folder, or download the archive."""
+    folder = Path(os.environ.get(DATA_VARIABLE, "")) / "goodbooks"
+    if folder.is_dir():
+        data = load_interactions(folder, format="goodbooks", binary=False)
     else:
-        X = sp.load_npz(_data_folder() / name / "interactions.npz")
-    return binarize(X, min_value=MIN_RATING if HAS_RATINGS[name] else 0)
+        data = fetch_goodbooks(binary=False)
+    return binarize(data.data, min_value=MIN_RATING)
+
+
+def _named(name, load, *arguments):
+    return Dataset(name, partial(load, *arguments))
+
+
+# The order is that of the pages.
+DATASETS = {
+    dataset.name: dataset
+    for dataset in (
+        _named("ml-1m", _load_folder, "ml-1m", MIN_RATING),
+        _named("gowalla", _load_folder, "gowalla", 0),
+        _named("citeulike-a", _load_folder, "citeulike-a", 0),
+        _named("ml-latest-small", _load_folder, "ml-latest-small", MIN_RATING),
+        _named("debian", _load_debian),
+        _named("goodbooks", _load_goodbooks),
+    )
+}
+# Goodbooks is for those who have the ratings.
+DEFAULT_DATASETS = tuple(name for name in DATASETS if name != "goodbooks")
 
 
 def _data_folder():
@@ -81,7 +140,7 @@ def binarize(X, min_value):
     return X
 
 
-def split_dataset(X, seed):
+def split_dataset(X, seed, max_test_users=MAX_TEST_USERS):
     """Split users into training and test users, and hide items of the latter.
 
     Parameters
@@ -89,6 +148,7 @@ def split_dataset(X, seed):
     X : csr_array of shape (n_users, n_items)
     seed : int
         Of the choice of users and of hidden items.
+    max_test_users : int
 
     Returns
     -------
@@ -96,12 +156,36 @@ def split_dataset(X, seed):
         The training users, and what is shown and hidden of the test users.
     """
     n_users = X.shape[0]
-    n_test = min(MAX_TEST_USERS, n_users // USERS_PER_TEST_USER)
+    n_test = min(max_test_users, n_users // USERS_PER_TEST_USER)
     order = np.random.default_rng(seed).permutation(n_users)
     history, targets = holdout_split(
         X[np.sort(order[:n_test])], test_share=HIDDEN_SHARE, random_state=seed
     )
     return X[np.sort(order[n_test:])], history, targets
+
+
+def split_validation(train, seed):
+    """Split training users again, for systems that choose settings before they train.
+
+    Parameters
+    ----------
+    train : CSR of shape (n_users, n_items)
+    seed : int
+
+    Returns
+    -------
+    train, history, targets : CSR
+        As `split_dataset`, of the training users alone.
+    """
+    n_users = train.shape[0]
+    n_validation = max(
+        round(VALIDATION_SHARE * n_users), min(MIN_VALIDATION_USERS, n_users // 5)
+    )
+    order = np.random.default_rng(seed).permutation(n_users)
+    history, targets = holdout_split(
+        train[order[:n_validation]], test_share=HIDDEN_SHARE, random_state=seed
+    )
+    return train[order[n_validation:]], history, targets
 
 
 def describe_dataset(name, X):

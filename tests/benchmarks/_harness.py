@@ -3,55 +3,80 @@
 import datetime
 import json
 import os
-import platform
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
-from _systems import RIVAL, SYSTEMS
+from _data import Dataset
+from _environment import HERE, describe_commit, describe_machine
+from _systems import System
 
 from sksparse_rec.metrics import evaluate_ranking
 
-HERE = Path(__file__).resolve().parent
 LIST_LENGTH = 100
 METRICS = ("ndcg@100", "recall@20")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+SESSION = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def save_split(folder, train, history, targets):
-    """Write a split for the child processes, which get no targets.
+class Job(NamedTuple):
+    """A run to be done: a system on a data set with a seed.
+
+    ``name`` tells the records of a data set apart, ``family`` puts those together that
+    differ in size only.
+    """
+
+    name: str
+    system: System
+    dataset: Dataset
+    seed: int
+    family: str | None = None
+
+
+def save_split(folder, train, history, validation=None):
+    """Write what the child processes see; the targets are not among it.
 
     Parameters
     ----------
     folder : Path
-    train, history, targets : CSR
+    train, history : CSR
+    validation : tuple of CSR, default=None
+        Training, history and targets of the validation users.
 
     Returns
     -------
     dict
-        What `run_system` takes as ``split``.
+        Paths by name.
     """
-    paths = {name: str(folder / f"{name}.npz") for name in ("train", "history")}
-    sp.save_npz(paths["train"], train)
-    sp.save_npz(paths["history"], history)
-    return {"paths": paths, "targets": targets, "folder": folder}
+    parts = {"train": train, "history": history}
+    if validation is not None:
+        names = ("train", "history", "targets")
+        parts |= {
+            f"validation_{name}": part
+            for name, part in zip(names, validation, strict=True)
+        }
+    paths = {name: str(folder / f"{name}.npz") for name in parts}
+    for name, part in parts.items():
+        sp.save_npz(paths[name], part, compressed=False)
+    return paths
 
 
-def run_system(name, dataset, split, *, seed, threads, timeout, rival_python):
+def run_job(job, described, paths, targets, *, threads, timeout, rival_python):
     """Run a system in a process of its own and score its lists.
 
     Parameters
     ----------
-    name : str
-        A key of ``SYSTEMS``.
-    dataset : dict
-        From `describe_dataset`.
-    split : dict
+    job : Job
+    described : dict
+        From `_data.describe_dataset`.
+    paths : dict
         From `save_split`.
-    seed, threads : int
+    targets : CSR
+    threads : int
     timeout : float
         Seconds that the process may take in all.
     rival_python : str
@@ -60,27 +85,31 @@ def run_system(name, dataset, split, *, seed, threads, timeout, rival_python):
     Returns
     -------
     dict
-        The record. ``status`` is "ok", "timeout" or "failed".
+        The record. ``status`` is "ok", "timeout" or "failed"; ``points`` has the scores
+        of every size of model that the run made.
     """
-    system = SYSTEMS[name]
-    folder = split["folder"]
+    system, folder = job.system, Path(paths["train"]).parent
     task = {
-        **split["paths"],
+        "paths": paths,
         "lists": str(folder / "lists.npz"),
         "report": str(folder / "report.json"),
         "kind": system.kind,
-        "params": system.params_for(dataset["n_users"], dataset["n_items"]),
-        "seed": seed,
+        "params": system.params_for(described["n_users"], described["n_items"]),
+        "sizes": system.sizes,
+        "seed": job.seed,
         "threads": threads,
         "k": LIST_LENGTH,
     }
     record = {
-        "system": name,
-        "dataset": dataset,
-        "seed": seed,
+        "system": job.name,
+        "family": job.family or job.name,
+        "label": system.label,
+        "dataset": described,
+        "seed": job.seed,
         "params": task["params"],
         "threads": threads,
         "timeout": timeout,
+        "session": SESSION,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "load_average": list(os.getloadavg()),
         "machine": describe_machine(),
@@ -90,24 +119,23 @@ def run_system(name, dataset, split, *, seed, threads, timeout, rival_python):
         Path(path).unlink(missing_ok=True)
     task_path = folder / "task.json"
     task_path.write_text(json.dumps(task))
-    is_rival = system.script == RIVAL
     command = [
-        rival_python if is_rival else sys.executable,
+        rival_python if system.is_rival else sys.executable,
         str(HERE / system.script),
         str(task_path),
     ]
-    environment = _environment(threads, inherit_path=not is_rival)
+    environment = _environment(threads, inherit_path=not system.is_rival)
     outcome = _run_child(command, environment, timeout)
     if outcome["status"] == "ok":
         outcome |= json.loads(Path(task["report"]).read_text())
-        outcome["metrics"] = _evaluate(split["targets"], task["lists"])
+        _add_metrics(outcome["points"], targets, task["lists"])
     return record | outcome
 
 
 def _environment(threads, *, inherit_path):
     environment = dict(os.environ)
     environment.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
-    # The rival's modules are those of its interpreter and no others.
+    # The rivals' modules are those of their interpreter and no others.
     if not inherit_path:
         environment.pop("PYTHONPATH", None)
     return environment
@@ -135,81 +163,14 @@ def _run_child(command, environment, timeout):
     return {"status": "ok"}
 
 
-def _evaluate(targets, lists_path):
-    with np.load(lists_path) as arrays:
-        result = evaluate_ranking(targets, arrays["ids"], metrics=METRICS)
-    return {**result.means, "n_users_evaluated": result.n_users_evaluated}
-
-
-def describe_machine():
-    """Describe the machine: processor, cores, memory and system.
-
-    Returns
-    -------
-    dict
-    """
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return {
-        "processor": _processor_model(),
-        "cores": cores,
-        "memory_bytes": memory,
-        "system": f"{platform.system()} {platform.machine()}",
-    }
-
-
-def _processor_model():
-    """Name the processor, with family and model, since clouds hide the number."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
-    except OSError:
-        return platform.processor() or "unknown"
-    parts = (line.partition(":") for line in lines)
-    facts = {key.strip(): value.strip() for key, _, value in parts}
-    name = facts.get("model name", platform.processor() or "unknown")
-    if "cpu family" in facts and "model" in facts:
-        name += f" (family {facts['cpu family']}, model {facts['model']})"
-    return name
-
-
-def describe_commit():
-    """Return the commit of the source tree, or None outside of a repository.
-
-    Returns
-    -------
-    str or None
-        Ends in "+changes" where files of the package differ from the commit.
-    """
-    head = _git("rev-parse", "HEAD")
-    if not head:
-        return None
-    changed = _git("status", "--porcelain", "--", "sksparse_rec")
-    return f"{head}+changes" if changed else head
-
-
-def _git(*arguments):
-    command = ["git", "-C", str(HERE.parents[1]), *arguments]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return done.stdout.strip()
-
-
-def record_path(folder, dataset, system, seed):
-    """Return where a record lies.
-
-    Parameters
-    ----------
-    folder : Path
-    dataset, system : str
-    seed : int
-
-    Returns
-    -------
-    Path
-    """
-    return folder / dataset / f"{system}-seed{seed}.json"
+def _add_metrics(points, targets, lists_path):
+    with np.load(lists_path) as lists:
+        for point, name in zip(points, lists.files, strict=True):
+            result = evaluate_ranking(targets, lists[name], metrics=METRICS)
+            point["metrics"] = {
+                **result.means,
+                "n_users_evaluated": result.n_users_evaluated,
+            }
 
 
 def write_record(path, record):
@@ -224,3 +185,18 @@ def write_record(path, record):
     draft = path.with_suffix(".tmp")
     draft.write_text(json.dumps(record, indent=1) + "\n")
     os.replace(draft, path)
+
+
+def read_records(folder):
+    """Read the records of a benchmark.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    list of dict
+        Sorted by path; empty where there are none.
+    """
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("*/*.json"))]

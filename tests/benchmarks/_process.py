@@ -10,11 +10,30 @@ import sys
 import time
 from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 
-WARM_UP_SHAPE = (64, 64)
+# More items than the largest model has non-zeros, so that all of its code runs.
+WARM_UP_SHAPE = (300, 300)
+
+
+class Data(NamedTuple):
+    """What a system sees: CSR matrices of users by items.
+
+    ``train`` is what it learns from and ``history`` what it knows of the test users.
+    ``validation`` is the same training data split again, for systems that choose
+    settings: training, history and targets. None where there is nothing to choose.
+    """
+
+    train: sp.csr_matrix
+    history: sp.csr_matrix
+    validation: tuple | None = None
+
+    def for_validation(self):
+        """Return the data of a trial on the validation users."""
+        return Data(*self.validation[:2])
 
 
 def run_task(make_model, packages):
@@ -23,46 +42,69 @@ def run_task(make_model, packages):
     Parameters
     ----------
     make_model : callable
-        ``make_model(task)`` gives an object with ``prepare(train)``, ``fit(train)``,
-        ``recommend(history, k)`` (item indices, best first, padded with -1) and
-        ``describe()``.
+        ``make_model(task)`` gives an object with ``prepare(data)`` (choose settings,
+        not counted as training), ``fit(data)``, ``answers(history, k)`` and
+        ``describe()`` (facts for the record). ``answers`` yields a dictionary that
+        describes what is stored for an item (``size``, ``is_sparse``,
+        ``values_per_item``) and the lists made from it: item indices, best first,
+        padded with -1; several of them where one fit gives models of several sizes.
     packages : iterable of str
         Distributions whose versions are recorded.
     """
     task = json.loads(Path(sys.argv[1]).read_text())
-    train, history = (
-        sp.csr_matrix(sp.load_npz(task[name])) for name in ("train", "history")
-    )
+    data = _load(task["paths"])
     # First calls load libraries and start threads; that is not training.
     _warm_up(make_model(task))
     model = make_model(task)
-    model.prepare(train)
-    baseline = reset_peak_memory()
+    started = time.perf_counter()
+    model.prepare(data)
+    report = {"prepare_seconds": time.perf_counter() - started}
+    report["baseline_bytes"] = reset_peak_memory()
     wall, cpu = time.perf_counter(), time.process_time()
-    model.fit(train)
-    report = {
+    model.fit(data)
+    report |= {
         "fit_seconds": time.perf_counter() - wall,
         "fit_cpu_seconds": time.process_time() - cpu,
-        "baseline_bytes": baseline,
         "fit_peak_bytes": peak_memory(),
     }
-    wall = time.perf_counter()
-    ids = model.recommend(history, task["k"])
+    points, lists = _recommend(model, data.history, task["k"])
     report |= {
-        "recommend_seconds": time.perf_counter() - wall,
+        "points": points,
         "process_peak_bytes": peak_memory(),
         "versions": _versions(packages),
         **model.describe(),
     }
-    np.savez(task["lists"], ids=ids)
+    np.savez(task["lists"], *lists)
     Path(task["report"]).write_text(json.dumps(report))
+
+
+def _load(paths):
+    def load(name):
+        return sp.csr_matrix(sp.load_npz(paths[name]))
+
+    validation = None
+    if "validation_train" in paths:
+        names = ("validation_train", "validation_history", "validation_targets")
+        validation = tuple(load(name) for name in names)
+    return Data(load("train"), load("history"), validation)
+
+
+def _recommend(model, history, k):
+    points, lists = [], []
+    started = time.perf_counter()
+    for facts, ids in model.answers(history, k):
+        seconds = time.perf_counter() - started
+        points.append({**facts, "recommend_seconds": seconds})
+        lists.append(ids)
+        started = time.perf_counter()
+    return points, lists
 
 
 def _warm_up(model):
     rng = np.random.default_rng(0)
     X = sp.csr_matrix((rng.random(WARM_UP_SHAPE) < 0.2).astype(np.float32))
-    model.fit(X)
-    model.recommend(X, 10)
+    model.fit(Data(X, X))
+    list(model.answers(X, 10))
 
 
 def reset_peak_memory():
@@ -105,7 +147,8 @@ def _versions(packages):
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            # Run from a source tree on the path instead of an installation.
+            # Run from a source tree on the path, or absent because optional.
             module = sys.modules.get(package.replace("-", "_"))
-            versions[package] = getattr(module, "__version__", "unknown")
+            if module is not None:
+                versions[package] = getattr(module, "__version__", "unknown")
     return versions

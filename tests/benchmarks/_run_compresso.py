@@ -1,4 +1,4 @@
-"""Child process: compressed ELSA of compresso-recsys, in its own interpreter."""
+"""Child process: compressed ELSA of compresso-recsys, in the rivals' interpreter."""
 
 import numpy as np
 import torch
@@ -25,27 +25,29 @@ class Compresso:
             show_progress=False,
         )
         self.trainer = ELSATrainer(config)
-        self.params = params
+        self.n_nonzero = params["compression"]["k_target"]
 
-    def prepare(self, train):
+    def prepare(self, data):
         """Nothing is chosen before training."""
 
-    def fit(self, train):
+    def fit(self, data):
         """Train."""
-        self.trainer.fit(train)
+        self.trainer.fit(data.train)
 
-    def recommend(self, history, k):
-        """Return item indices of shape (n_users, k), best first."""
+    def answers(self, history, k):
+        """Yield the lists of the one model."""
         n_unseen = history.shape[1] - np.diff(history.indptr)
         lists = self.trainer.predict(history, k=min(k, int(n_unseen.min())))
-        return lists.cols.cpu().numpy()
+        facts = {
+            "size": self.n_nonzero,
+            "is_sparse": True,
+            "values_per_item": self.n_nonzero,
+        }
+        yield facts, lists.cols.cpu().numpy()
 
     def describe(self):
-        """Describe what the model stores for an item."""
-        return {
-            "is_sparse": True,
-            "values_per_item": self.params["compression"]["k_target"],
-        }
+        """Return nothing to record beside the settings."""
+        return {}
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import argparse
 import time
 
 import torch
-from _data import HAS_RATINGS, load_dataset
+from _data import DATASETS
 from sklearn.model_selection import GridSearchCV
 
 from sksparse_rec import CompressedELSA
@@ -16,11 +16,11 @@ COLUMNS = ("mean_test_score", "std_test_score", "mean_fit_time", "std_fit_time")
 def main():
     """Search, and print scores and seconds."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dataset", choices=HAS_RATINGS, default="ml-1m")
+    parser.add_argument("--dataset", choices=DATASETS, default="ml-1m")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    X = load_dataset(args.dataset)
+    X = DATASETS[args.dataset].load()
     search = GridSearchCV(
         CompressedELSA(random_state=0), {"n_nonzero": N_NONZERO}, cv=3
     )

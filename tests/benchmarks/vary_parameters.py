@@ -4,7 +4,7 @@ import argparse
 import time
 
 import numpy as np
-from _data import HAS_RATINGS, load_dataset, split_dataset
+from _data import DATASETS, split_dataset
 
 from sksparse_rec import CompressedELSA
 from sksparse_rec.metrics import ndcg_at_k
@@ -37,11 +37,11 @@ VARIATIONS = (
 def main():
     """Print one line for each variation: mean nDCG@100 over seeds and seconds."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dataset", choices=list(HAS_RATINGS), default="ml-1m")
+    parser.add_argument("--dataset", choices=DATASETS, default="ml-1m")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--n-jobs", type=int, default=1)
     options = parser.parse_args()
-    X = load_dataset(options.dataset)
+    X = DATASETS[options.dataset].load()
     splits = [(seed, *split_dataset(X, seed)) for seed in options.seeds]
     for parameters in VARIATIONS:
         scores, started = [], time.perf_counter()

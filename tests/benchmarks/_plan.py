@@ -1,0 +1,187 @@
+"""The command line that the benchmarks share, and the loop over their runs."""
+
+import argparse
+import ast
+import itertools
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from _data import describe_dataset, split_dataset, split_validation
+from _environment import HERE
+from _harness import run_job, save_split, write_record
+
+RESULTS = HERE / "results"
+
+
+def make_parser(description, *, seeds=(0, 1, 2)):
+    """Return a parser with the options that all benchmarks have.
+
+    Parameters
+    ----------
+    description : str
+    seeds : sequence of int or None
+        Default of ``--seeds``; None leaves the option out.
+
+    Returns
+    -------
+    argparse.ArgumentParser
+    """
+    parser = argparse.ArgumentParser(description=description)
+    if seeds is not None:
+        parser.add_argument("--seeds", nargs="+", type=int, default=list(seeds))
+    parser.add_argument("--threads", type=int, default=2, help="of every process")
+    parser.add_argument(
+        "--timeout", type=float, default=7200, help="seconds that one run may take"
+    )
+    parser.add_argument(
+        "--max-seconds",
+        type=float,
+        default=float("inf"),
+        help="start no run after so many seconds; the next call goes on",
+    )
+    parser.add_argument(
+        "--rival-python", help="interpreter with the rivals of README.md installed"
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="run again what is recorded"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print what would be run, and stop"
+    )
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    return parser
+
+
+def add_settings_option(parser):
+    """Let the command line change parameters of CompressedELSA.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+    """
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        nargs="+",
+        type=_setting,
+        default=[],
+        metavar="NAME=VALUE",
+        help="parameters of CompressedELSA; the runs get a name of their own",
+    )
+
+
+def _setting(text):
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise argparse.ArgumentTypeError(f"{text} is not NAME=VALUE")
+    try:
+        return name, ast.literal_eval(value)
+    except (SyntaxError, ValueError):
+        return name, value
+
+
+def suffix(settings):
+    """Return what is appended to the names of systems with other parameters.
+
+    Parameters
+    ----------
+    settings : sequence of (str, object)
+        From the option ``--set``.
+
+    Returns
+    -------
+    str
+    """
+    named = ",".join(f"{name}={value}" for name, value in settings)
+    return f"@{named}" if named else ""
+
+
+def run_jobs(jobs, options, benchmark):
+    """Run what is not recorded yet, in the given order, until the time is up.
+
+    Jobs with the same data set and seed that follow each other share a split.
+
+    Parameters
+    ----------
+    jobs : iterable of Job
+    options : argparse.Namespace
+        Of `make_parser`.
+    benchmark : str
+        Folder of the records within ``options.results``.
+    """
+    python = options.rival_python
+    if python is not None and shutil.which(python) is None:
+        raise SystemExit(f"--rival-python: {python} is no program")
+    folder = options.results / benchmark
+    jobs = [job for job in jobs if options.force or not _path(folder, job).exists()]
+    without = sorted({job.name for job in jobs if job.system.is_rival})
+    if python is None and without:
+        print(f"no --rival-python: left out are {', '.join(without)}")
+        jobs = [job for job in jobs if not job.system.is_rival]
+    if options.dry_run:
+        for job in jobs:
+            print(f"{job.dataset.name} {job.name} seed {job.seed}")
+        return
+    deadline = time.monotonic() + options.max_seconds
+    for dataset, of_dataset in itertools.groupby(jobs, lambda job: job.dataset):
+        if time.monotonic() < deadline:
+            _run_dataset(dataset, list(of_dataset), options, folder, deadline)
+    if time.monotonic() >= deadline:
+        print("the time is up: call again to go on")
+
+
+def _run_dataset(dataset, jobs, options, folder, deadline):
+    X = dataset.load()
+    described = describe_dataset(dataset.name, X)
+    for seed, of_seed in itertools.groupby(jobs, lambda job: job.seed):
+        of_seed = list(of_seed)
+        train, history, targets = split_dataset(X, seed, dataset.max_test_users)
+        tuned = any(job.system.tuned for job in of_seed)
+        validation = split_validation(train, seed) if tuned else None
+        sizes = {"n_train_users": train.shape[0], "n_test_users": history.shape[0]}
+        with tempfile.TemporaryDirectory() as place:
+            paths = save_split(Path(place), train, history, validation)
+            for job in of_seed:
+                if time.monotonic() >= deadline:
+                    return
+                record = run_job(
+                    job,
+                    described | sizes,
+                    paths,
+                    targets,
+                    threads=options.threads,
+                    timeout=options.timeout,
+                    rival_python=options.rival_python,
+                )
+                write_record(_path(folder, job), record)
+                print(
+                    f"{dataset.name} {job.name} seed {seed}: {summarize(record)}",
+                    flush=True,
+                )
+
+
+def _path(folder, job):
+    return folder / job.dataset.name / f"{job.name}-seed{job.seed}.json"
+
+
+def summarize(record):
+    """Summarize a record in a line.
+
+    Parameters
+    ----------
+    record : dict
+
+    Returns
+    -------
+    str
+    """
+    if record["status"] != "ok":
+        return f"{record['status']} {record.get('error', '')}"
+    extra = (record["fit_peak_bytes"] - record["baseline_bytes"]) / 1e6
+    scores = ", ".join(
+        f"{point['size']}: {point['metrics']['ndcg@100']:.4f}"
+        for point in record["points"]
+    )
+    return f"nDCG@100 {scores}; fit {record['fit_seconds']:.1f} s, +{extra:.0f} MB"

@@ -1,0 +1,80 @@
+"""Seconds of training beside compresso-recsys, in turns; see README.md."""
+
+from _data import DATASETS
+from _growth import step_runs
+from _harness import Job
+from _plan import add_settings_option, make_parser, run_jobs, suffix
+from _systems import SYSTEMS, compresso
+
+# The longer schedule takes minutes where the shorter one is not enough.
+RIVALS = {
+    "ml-1m": {
+        "compresso": SYSTEMS["compresso"],
+        "compresso-5-epochs": compresso(
+            "compresso-recsys, 5 epochs a stage", epochs_per_stage=5
+        ),
+    },
+    "gowalla": {"compresso": SYSTEMS["compresso"]},
+}
+# One run of the rival on gowalla takes 20 minutes.
+RIVAL_REPEATS = {"gowalla": 1}
+REPEATS = 3
+
+
+def main():
+    """Run what is asked for and not yet recorded."""
+    parser = make_parser(__doc__, seeds=None)
+    parser.add_argument("--datasets", nargs="+", choices=DATASETS, default=list(RIVALS))
+    parser.add_argument("--repeats", type=int, default=REPEATS)
+    parser.add_argument(
+        "--rival-repeats", type=int, help="default: --repeats, and 1 on gowalla"
+    )
+    parser.add_argument(
+        "--step",
+        action="store_true",
+        help="the cost of a step as the catalogue doubles, in place of the rival",
+    )
+    add_settings_option(parser)
+    options = parser.parse_args()
+    if options.step:
+        jobs = [
+            Job(name, system, dataset, seed)
+            for dataset, name, system in step_runs()
+            for seed in range(options.repeats)
+        ]
+        run_jobs(jobs, options, "step")
+    else:
+        jobs = [job for name in options.datasets for job in plan(name, options)]
+        run_jobs(jobs, options, "speed")
+
+
+def plan(dataset, options):
+    """Yield the runs on a data set, all systems once before any of them again.
+
+    The repetitions are seeds: of the hold-out and of the model.
+
+    Parameters
+    ----------
+    dataset : str
+    options : argparse.Namespace
+
+    Yields
+    ------
+    Job
+    """
+    name = "anchors" + suffix(options.settings)
+    own = SYSTEMS["anchors"].with_settings(dict(options.settings))
+    rivals = RIVALS.get(dataset, RIVALS["gowalla"])
+    n_rival = options.rival_repeats
+    if n_rival is None:
+        n_rival = RIVAL_REPEATS.get(dataset, options.repeats)
+    for seed in range(max(options.repeats, n_rival)):
+        if seed < options.repeats:
+            yield Job(name, own, DATASETS[dataset], seed)
+        if seed < n_rival:
+            for rival, system in rivals.items():
+                yield Job(rival, system, DATASETS[dataset], seed)
+
+
+if __name__ == "__main__":
+    main()
