@@ -37,6 +37,7 @@ MAY_IMPORT = {
 # Imported by users who ask for them, never by `import sksparse_rec`.
 OPTIONAL = (
     "matplotlib",
+    "numba",
     "pandas",
     "polars",
     "pooch",

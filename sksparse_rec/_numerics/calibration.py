@@ -7,8 +7,10 @@ item ``i`` without its own share. The line
     P(x_i > 0) ≈ s_i z_i + b_i
 
 is the ridge regression over users, its slope drawn towards the one that all items
-share. One factor for all slopes comes from users that were not trained on: where scores
-say nothing beyond popularity it is near zero, and ``b_i`` is the popularity.
+share. Only users with two items and more count: without its own share a single item is
+left with nothing to be scored by. One factor for all slopes comes from users that were
+not trained on: where scores say nothing beyond popularity it is near zero, and ``b_i``
+is the popularity.
 """
 
 from typing import NamedTuple
@@ -25,7 +27,10 @@ PRIOR_SHARE = 1.0
 
 
 class Moments(NamedTuple):
-    """Sums over users, for every item: of z, z², x and xz, with x of zeros and ones."""
+    """Sums over users, for every item: of z, z², x and xz, with x of zeros and ones.
+
+    ``n_users`` are those with two items and more, which alone are in the sums.
+    """
 
     n_users: int
     z: np.ndarray
@@ -35,12 +40,13 @@ class Moments(NamedTuple):
 
     def centred(self):
         """Return means of z and x, the covariance and the variance of z."""
-        z, x = self.z / self.n_users, self.x / self.n_users
+        n_users = max(1, self.n_users)
+        z, x = self.z / n_users, self.x / n_users
         return (
             z,
             x,
-            self.xz / self.n_users - z * x,
-            np.maximum(self.zz / self.n_users - z**2, 0),
+            self.xz / n_users - z * x,
+            np.maximum(self.zz / n_users - z**2, 0),
         )
 
 
@@ -56,7 +62,7 @@ def calibrate(X, X_held_out, embeddings):
     Returns
     -------
     slopes, intercepts : ndarray of shape (n_items,), float32
-        Slopes are not negative.
+        Slopes are not negative, and zero without a user held out that has two items.
     """
     z, x, covariance, variance = moments(X, embeddings).centred()
     if not variance.any():
@@ -90,11 +96,15 @@ def moments(X, embeddings):
     """
     A = embeddings.astype(np.float64)
     n_items, m = A.shape
-    total, gram = np.zeros(m), np.zeros((m, m))
+    n_users, total, gram = 0, np.zeros(m), np.zeros((m, m))
+    # One, and zero for the items that have no embedding.
+    squared_lengths = A.multiply(A).sum(axis=1)
     own, own_square, cross, count, xz = np.zeros((5, n_items))
     limit = max(1, BLOCK_ENTRIES // m)
     for rows in _user_blocks(X, limit):
         block = sp.csr_array(X[rows])
+        block = block[np.diff(block.indptr) > 1]
+        n_users += block.shape[0]
         U = (block.astype(np.float64) @ A).toarray()
         norms = np.linalg.norm(U, axis=1)
         scale = np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
@@ -102,7 +112,7 @@ def moments(X, embeddings):
         total += U.sum(axis=0)
         gram += U.T @ U
         users, items = row_indices(block), block.indices
-        share = block.data * scale[users]
+        share = block.data * scale[users] * squared_lengths[items]
         score = _at_interactions(U, A, users, items)
         for sums, values in (
             (own, share),
@@ -119,7 +129,7 @@ def moments(X, embeddings):
         ]
     )
     z = A @ total - own
-    return Moments(X.shape[0], z, squares - 2 * cross + own_square, count, xz)
+    return Moments(n_users, z, squares - 2 * cross + own_square, count, xz)
 
 
 def _user_blocks(X, limit):

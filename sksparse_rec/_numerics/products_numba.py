@@ -66,6 +66,16 @@ def gram_adjoint(rows, H):
     return gradient
 
 
+def scores(rows, UT):
+    """Return ``A Uᵀ``, shape (n_items, n_users), from ``UT`` (m, n_users)."""
+    values, columns = _arrays(rows)
+    YT = values.new_zeros(len(values), UT.shape[1])
+    starts = np.arange(len(values) + 1)
+    arguments = values.numpy(), columns, UT.contiguous().numpy(), YT.numpy()
+    _in_threads(_scores, starts, rows.width * UT.shape[1], *arguments)
+    return YT
+
+
 def scores_adjoint(rows, UT, dYT):
     """Return ``dYᵀ U`` at the pattern, and ``Aᵀ dYᵀ`` (m, n_users)."""
     values, columns = _arrays(rows)
@@ -216,6 +226,16 @@ def _gram_adjoint(part, first, last, values, columns, H, gradient):
             for k in range(1, n_nonzero):
                 total += v[k] * h[c[k]]
             gradient[row, j] = total
+
+
+@_compile
+def _scores(part, first, last, values, columns, UT, YT):
+    for item in range(first, last):
+        y = YT[item]
+        for k in range(values.shape[1]):
+            value, ut = values[item, k], UT[columns[item, k]]
+            for user in range(len(y)):
+                y[user] += value * ut[user]
 
 
 @_compile

@@ -108,6 +108,11 @@ def gram_adjoint(rows, H):
     return gradient
 
 
+def scores(rows, UT):
+    """Return ``A Uᵀ``, shape (n_items, n_users), from ``UT`` (m, n_users)."""
+    return embedding_bag(rows.columns, UT, per_sample_weights=rows.values, mode="sum")
+
+
 def scores_adjoint(rows, UT, dYT):
     """Return ``dYᵀ U`` at the pattern, and ``Aᵀ dYᵀ`` (m, n_users)."""
     n_nonzero, n_users = rows.width, UT.shape[1]

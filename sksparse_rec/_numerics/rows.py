@@ -205,9 +205,7 @@ class SparseRows:
 
     def scores(self, UT):
         """Return ``A Uᵀ``, shape (n_items, n_users), from ``UT`` (m, n_users)."""
-        return embedding_bag(
-            self.columns, UT, per_sample_weights=self.values, mode="sum"
-        )
+        return products_of(self.values).scores(self, UT)
 
     def scores_adjoint(self, UT, dYT):
         """Return ``dYᵀ U`` at the pattern, and ``Aᵀ dYᵀ`` (m, n_users)."""

@@ -109,6 +109,7 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """Profiles, calibrated with their length as one more latent."""
         if getattr(self, "item_slopes_", None) is None:
             return U
+        U = U.astype(np.float64)
         lengths = sp.csr_array(np.sqrt(U.multiply(U).sum(axis=1))[:, None])
         return sp.hstack([U, lengths], format="csr")
 

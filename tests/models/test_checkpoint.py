@@ -18,6 +18,7 @@ from sksparse_rec import CompressedELSA
 from sksparse_rec._files import read_arrays
 from sksparse_rec.datasets import open_interactions, save_interactions
 from sksparse_rec.models._checkpoint import NOT_THE_RESULT, Checkpoint
+from sksparse_rec.models._fit import hold_out
 
 WAYS = {
     "anchors": {},
@@ -156,6 +157,26 @@ def test_wherever_it_was_interrupted(long, planted, folder, options, epoch):
     assert files_in(folder) == []
 
 
+@pytest.mark.parametrize("init", ["anchors", "dense"])
+def test_the_best_epoch_may_be_before_the_interruption(
+    long, planted, folder, monkeypatch, init
+):
+    X, scores = planted.train, [0.1, 0.3, 0.2, 0.25, 0.1, 0.0]
+    options = {"early_stopping": True, "n_iter_no_change": 4, "pruning_share": 0}
+
+    def fit(model, scores):
+        remaining = iter(scores)
+        monkeypatch.setattr(CompressedELSA, "score", lambda *_: next(remaining))
+        return model.fit(X)
+
+    expected = fit(without_checkpoint(long(init=init, **options)), scores)
+    model = long(init=init, **options).set_callbacks(Interrupt(4))
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, scores)
+    assert_identical(fit(model.set_callbacks(), scores[3:]), expected)
+    assert expected.validation_scores_ == scores
+
+
 def test_interrupted_again_and_again(long, planted, folder):
     X, options = planted.train, {"early_stopping": True, "n_iter_no_change": 9}
     expected = without_checkpoint(long(**options)).fit(X)
@@ -281,6 +302,9 @@ def test_without_a_seed_it_goes_on_too(long, planted, folder):
     assert len(meta["losses"]) == 3
     count = Count()
     model = long(**options).set_callbacks(count).fit(X)
+    train, _ = hold_out(model, X, meta["seed"])
+    popularity = np.diff(train.tocsc().indptr)
+    np.testing.assert_array_equal(model.item_popularity_, popularity)
     assert model.loss_curve_[:3] == meta["losses"]
     assert model.validation_scores_[:3] == meta["scores"]
     assert count.epochs == model.n_iter_ - 3

@@ -160,7 +160,7 @@ def test_epochs(make, planted, monkeypatch, max_iter, per_level, common):
     original = elsa.train_step
 
     def train_step(batch, state, setting, rate, generator):
-        seen.append(rate)
+        seen.append((rate, state.rows.width))
         return original(batch, state, setting, rate, generator)
 
     monkeypatch.setattr(elsa, "train_step", train_step)
@@ -171,9 +171,11 @@ def test_epochs(make, planted, monkeypatch, max_iter, per_level, common):
         max_iter_per_level=per_level,
     )
     assert len(seen) == 4 * (common + 3 * per_level)
-    # Half the rate in common, then from the whole of it to the end for each level.
-    assert seen[: 4 * common] == [0.1] * 4 * common
-    assert [seen[4 * (common + level * per_level)] for level in range(3)] == [0.2] * 3
+    # In common half the rate and the widest pattern; then, for each level, from the
+    # whole rate and what a fit of it starts with.
+    assert seen[: 4 * common] == [(0.1, 16)] * 4 * common
+    firsts = [seen[4 * (common + level * per_level)] for level in range(3)]
+    assert firsts == [(0.2, 16), (0.2, 12), (0.2, 6)]
     assert [model.n_iter_ for model in models] == [per_level] * 3
     assert [model.n_steps_ for model in models] == [4 * per_level] * 3
     for model in models:

@@ -106,6 +106,13 @@ def test_gram_adjoint(A, rng, monkeypatch, look_up):
 
 
 @pytest.mark.parametrize("n_components", [64], indirect=True)
+def test_scores(A, rng):
+    UT = profiles_like(rng, A, 20).T.contiguous()
+    one, three = assert_same("scores", A, UT)
+    assert_array_equal(one[0], three[0])
+
+
+@pytest.mark.parametrize("n_components", [64], indirect=True)
 def test_scores_adjoint(A, rng):
     UT = profiles_like(rng, A, 20).T.contiguous()
     dYT = torch.from_numpy(rng.normal(size=(N_ITEMS, 20))).to(UT.dtype)
