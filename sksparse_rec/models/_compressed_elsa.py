@@ -373,7 +373,7 @@ class CompressedELSA(
         interactions so far are admitted: they start from the profiles of their users.
         On an estimator not fitted yet it makes the first epoch of a training whose
         sparsity schedule goes on with every call; it never rewinds, so that the model
-        is a trained one after each.
+        is a trained one after each. The calibration of the last ``fit`` stays.
 
         Parameters
         ----------
@@ -472,9 +472,13 @@ class CompressedELSA(
         more_losses, more_steps = train_state(
             self, X, state, schedule_of(self, X.shape[1]), 1, generator
         )
-        return fitted_attributes(
-            self, state, popularity, anchors
-        ) | training_attributes(state, losses + more_losses, n_steps + more_steps)
+        attributes = fitted_attributes(self, state, popularity, anchors)
+        if not first:
+            attributes["item_slopes_"] = self.item_slopes_
+            attributes["item_intercepts_"] = self.item_intercepts_
+        return attributes | training_attributes(
+            state, losses + more_losses, n_steps + more_steps
+        )
 
     def _publish(self, attributes):
         for name, value in attributes.items():

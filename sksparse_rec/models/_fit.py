@@ -280,8 +280,8 @@ def hold_out(estimator, X, seed):
     if n_held_out >= n_users:
         raise ValueError(
             f"{reason} holds {n_held_out} of {n_users} users out and leaves none "
-            f"to train on: lower validation_fraction={estimator.validation_fraction}, "
-            f"or set {reason}=False"
+            f"to train on (n_samples={n_users}): lower validation_fraction="
+            f"{estimator.validation_fraction}, or set {reason}=False"
         )
     n_bytes = X.data.nbytes + X.indices.nbytes
     if is_mapped(X) and n_bytes > get_config()["working_memory"] * 2**20:
@@ -292,7 +292,8 @@ def hold_out(estimator, X, seed):
         )
     order = np.random.RandomState(seed).permutation(n_users)
     held_out = X[np.sort(order[:n_held_out])]
-    if not (np.diff(held_out.indptr) > 1).any():
+    # Without such a user calibration is popularity, as nobody confirms more.
+    if estimator.early_stopping and not (np.diff(held_out.indptr) > 1).any():
         raise ValueError(
             f"{reason}: none of the {n_held_out} users held out has two items, "
             "one to hide and one to start from: raise validation_fraction="
