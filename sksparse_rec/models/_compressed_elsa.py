@@ -98,8 +98,8 @@ class CompressedELSA(
         little from more.
     batch_size : int or "auto", default="auto"
         Users a step. On a large catalogue a step costs about the same for 100 users as
-        for 1000, so "auto" takes 512 up to 32,768 items and then a power of two of
-        about a 32nd of their number, up to 8192, as long as an epoch has 16 steps.
+        for 1000, so "auto" takes 512 up to 16,384 items and then a power of two of
+        about a 16th of their number, up to 8192, as long as an epoch has 12 steps.
         Quality depends little on it.
     learning_rate : float, default=0.1
         Step size of NAdam. As rows are normalised, it does not depend on the scale of

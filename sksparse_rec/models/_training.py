@@ -19,9 +19,9 @@ WORTH_THREADS = 10**8
 START_FACTOR, LARGE_START_FACTOR = 3, 2
 LARGE_CATALOGUE = 1 << 15
 # Users a step: at least, at most, and for a large catalogue a share of its items.
-BATCH_SIZES, BATCH_SHARE = (512, 8192), 32
+BATCH_SIZES, BATCH_SHARE = (512, 8192), 16
 # Steps that an epoch has at least, unless there are too few users.
-STEPS_AN_EPOCH = 16
+STEPS_AN_EPOCH = 12
 
 
 def batch_size_of(estimator, n_users, n_items):
