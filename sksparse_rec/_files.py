@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 
 import numpy as np
 
@@ -23,12 +24,17 @@ def write_arrays(path, arrays, meta):
     meta : dict
         What ``json`` can write.
     """
-    draft = path.with_name(path.name + ".part")
-    with open(draft, "wb") as file:
-        np.savez(file, **arrays, **{META: np.array(json.dumps(meta))})
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(draft, path)
+    # A name of its own, as somebody else may be writing the same file.
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with open(draft, "wb") as file:
+            np.savez(file, **arrays, **{META: np.array(json.dumps(meta))})
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 def read_arrays(path):

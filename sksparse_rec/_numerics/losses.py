@@ -1,11 +1,12 @@
-"""The two losses of ELSA, with their gradients written out.
+"""The losses of ELSA, with their gradients written out.
 
 Both compare the direction of a user's interactions ``x`` with that of the prediction
 ``y``; the average over users of
 
     ‖ x/‖x‖ − y/‖y‖ ‖²  =  2 − 2 cos(x, y)
 
-is minimised. ``gram_loss`` predicts ``y = xAAᵀ − x``, ``relu_loss`` its positive part.
+is minimised. ``gram_loss`` and ``direct_loss`` predict ``y = xAAᵀ − x``, in two ways of
+different cost, and ``relu_loss`` its positive part.
 A user whose ``x`` or ``y`` is zero has loss 2 and no gradient.
 """
 
@@ -13,7 +14,7 @@ import torch
 
 from sksparse_rec._numerics.rows import multiply
 
-# Users whose scores are held at once by the relu loss: n_items × USER_BLOCK floats.
+# Users whose scores are held at once: n_items × USER_BLOCK floats.
 USER_BLOCK = 256
 
 
@@ -62,12 +63,44 @@ def gram_loss(batch, A):
     return (2 - 2 * cosine).mean(), gradient
 
 
+def direct_loss(batch, A):
+    """Loss of ``y = xAAᵀ − x``, from the scores themselves; see ``relu_loss``."""
+    return _loss_of_scores(batch, A, clip=False)
+
+
 def relu_loss(batch, A):
     """Loss of ``y = relu(xAAᵀ − x)``, in blocks of users.
 
     Costs O(n_users n_items n_nonzero) and n_items × ``USER_BLOCK`` floats of memory.
     Parameters and returns are those of ``gram_loss``.
     """
+    return _loss_of_scores(batch, A, clip=True)
+
+
+LOSSES = {"gram": gram_loss, "direct": direct_loss, "relu": relu_loss}
+
+# Multiplications a nanosecond, measured on two cores: of dense matrices, of pairs of
+# entries, and of entries with rows of scores.
+DENSE_RATE, PAIR_RATE, SCORE_RATE = 75, 1, 7
+
+
+def cheaper_linear_loss(n_users, n_items, n_components, n_nonzero):
+    """Return the name of the cheaper one of the two ways to the linear loss.
+
+    The scores are for small catalogues with many components.
+    """
+    gram = 2 * n_users * n_components**2 / DENSE_RATE
+    if n_nonzero < n_components:
+        gram += n_items * n_nonzero**2 / PAIR_RATE
+        rate = SCORE_RATE
+    else:
+        gram += 2 * n_items * n_components**2 / DENSE_RATE
+        rate = DENSE_RATE
+    direct = 3 * n_users * n_items * n_nonzero / rate
+    return "direct" if direct < gram else "gram"
+
+
+def _loss_of_scores(batch, A, *, clip):
     U = A.profiles(batch)
     dU = torch.empty_like(U)
     gradient = torch.zeros_like(A.values)
@@ -76,7 +109,7 @@ def relu_loss(batch, A):
         stop = min(start + USER_BLOCK, batch.n_users)
         block = _user_block(batch, start, stop)
         UT = U[start:stop].T.contiguous()
-        cosine, dYT = _relu_scores(block, A.scores(UT), batch.n_users)
+        cosine, dYT = _score_gradient(block, A.scores(UT), batch.n_users, clip=clip)
         loss += (2 - 2 * cosine).sum()
         share, dUT = A.scores_adjoint(UT, dYT)
         gradient += share
@@ -85,17 +118,15 @@ def relu_loss(batch, A):
     return loss / batch.n_users, gradient
 
 
-LOSSES = {"gram": gram_loss, "relu": relu_loss}
-
-
-def _relu_scores(block, YT, n_users):
+def _score_gradient(block, YT, n_users, *, clip):
     """Cosines of a block, and the gradient of the mean loss at its scores.
 
     ``YT`` (n_items, n_block) holds ``xAAᵀ`` and is overwritten by the gradient.
     """
     place = (block.items, block.users)
     YT[place] -= block.values
-    YT.relu_()
+    if clip:
+        YT.relu_()
     chosen = YT[place]
     x_squared = _sum_by_user(block, block.values.square())
     y_squared = YT.square().sum(dim=0)
@@ -106,10 +137,10 @@ def _relu_scores(block, YT, n_users):
     dot = _sum_by_user(block, block.values * chosen)
     cosine = torch.where(defined, dot / (x_norm * y_norm), 0)
     factor = torch.where(defined, -2.0 / n_users, 0.0)
-    # d cosine / dy = x / (‖x‖‖y‖) − cosine y / ‖y‖², where y > 0.
+    # d cosine / dy = x / (‖x‖‖y‖) − cosine y / ‖y‖², of the relu where y > 0.
     YT *= -factor * cosine / y_norm.square()
     along_x = (factor / (x_norm * y_norm))[block.users] * block.values
-    YT[place] += torch.where(chosen > 0, along_x, 0)
+    YT[place] += torch.where(chosen > 0, along_x, 0) if clip else along_x
     return cosine, YT
 
 

@@ -2,7 +2,8 @@
 
 The functions have the names, arguments and results of ``products_torch`` and run on
 the CPU only. Threads share nothing but what they read: each owns a range of latents,
-users or items of the result, so no sum depends on their number.
+users or items of the result, so no sum depends on their number, but for the profiles'
+part of ``scores_adjoint``, to which every thread adds a share.
 """
 
 import numpy as np
@@ -190,8 +191,9 @@ def _profiles_adjoint(part, first, last, columns, starts, users, weights, dU, gr
 def _gram(part, first, last, values, columns, half):
     """Add ``values[j] * values[k]``, j < k, and half of each square.
 
-    The columns of a row differ, but for padding, whose values are zero: so four loads
-    may precede four stores, which hides their latency.
+    The columns of a row differ, but for padding: column 0, whose stored entry is the
+    first of its row and so never ``k``. So four loads may precede four stores, which
+    hides their latency.
     """
     n_rows, n_nonzero = values.shape
     for row in range(n_rows):

@@ -143,9 +143,9 @@ class DenseRows:
 class SparseRows:
     """A row-sparse matrix of fixed pattern, ``n_nonzero`` entries a row.
 
-    The columns of a row ascend. Rows with fewer entries are padded: value 0, column 0,
-    ``live`` False. Padding adds nothing to any product; its share of a gradient is
-    masked by the caller.
+    The columns of a row ascend, but for padding (value 0, column 0, ``live`` False) of
+    rows with fewer entries: a stored column 0 comes first. Padding adds nothing to any
+    product; its share of a gradient is masked by the caller.
     """
 
     values: torch.Tensor  # (n_items, n_nonzero)

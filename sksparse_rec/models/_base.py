@@ -88,7 +88,6 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         check_is_fitted(self)
         Z = check_length(X, self.item_embeddings_.shape[1], "X", "n_components")
-        Z = Z.toarray() if sp.issparse(Z) else Z
         Z = self._ranking_profiles(sp.csr_array(Z)).toarray()
         return Z @ self._ranking_embeddings().T
 

@@ -25,6 +25,7 @@ from sksparse_rec._validation import (
 from sksparse_rec.models._base import RecommenderMixin
 from sksparse_rec.models._fit import (
     FitRun,
+    check_goes_on,
     draw_seed,
     fitted_attributes,
     training_attributes,
@@ -75,11 +76,12 @@ class CompressedELSA(
         ``n_components`` anchor items and never makes a dense matrix. "dense" is the
         paper's way: a Gaussian matrix (n_items, n_components), pruned while training;
         it needs that much memory, and is there for comparison.
-    loss : {"auto", "gram", "relu"}, default="auto"
+    loss : {"auto", "gram", "direct", "relu"}, default="auto"
         "gram" compares ``x`` with ``xAAᵀ − x`` without computing scores for the whole
-        catalogue, "relu" with its positive part, as the paper does, at a cost
-        proportional to users × items. "auto" takes "relu" with ``init="dense"``, as
-        its paper, and "gram" otherwise, also for dense ELSA.
+        catalogue; "direct" is the same from the scores, cheaper on small catalogues
+        with many components. "relu" compares with the positive part, as the paper
+        does, at the cost of "direct". "auto" takes "relu" where ``init="dense"`` is
+        pruned, as its paper, and the cheaper one of the other two otherwise.
     n_nonzero_start : int or None, default=None
         Non-zeros before pruning. None takes three times ``n_nonzero`` with anchors
         (twice beyond 32,768 items), and all of them with ``init="dense"``. With
@@ -134,8 +136,8 @@ class CompressedELSA(
         Epochs without a better score before ``early_stopping`` stops.
     warm_start : bool, default=False
         Let ``fit`` go on from the fitted model, pruning it to ``n_nonzero`` if that is
-        lower, in place of starting over. Items must be the same;
-        `compressed_elsa_path` trains several levels in this way.
+        lower, in place of starting over. Items must be the same. With users held out,
+        give ``random_state`` a number, so that they are the same too.
     checkpoint : str or path-like, default=None
         Folder in which ``fit`` leaves its state after every epoch and from which the
         same ``fit`` (parameters and data) goes on with an identical result after the
@@ -212,7 +214,7 @@ class CompressedELSA(
     :math:`\|\hat y\|^2 = u G u^\top - 2\|u\|^2 + \|x\|^2` only, so a step of the "gram"
     loss takes O(nnz(batch) × n_nonzero + batch_size × n_components² + n_items ×
     n_nonzero²) time, and training O(n_items × n_nonzero + n_components² + batch_size ×
-    n_components) memory beside ``X``. The "relu" loss takes O(batch_size × n_items ×
+    n_components) memory beside ``X``. The other losses take O(batch_size × n_items ×
     n_nonzero) a step.
 
     Scores are ``xAAᵀ``, without the ``− x`` of training. The model keeps the state of
@@ -245,7 +247,7 @@ class CompressedELSA(
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "n_nonzero": [Interval(Integral, 1, None, closed="left"), None],
         "init": [StrOptions({"anchors", "dense"})],
-        "loss": [StrOptions({"auto", "gram", "relu"})],
+        "loss": [StrOptions({"auto", "gram", "direct", "relu"})],
         "n_nonzero_start": [Interval(Integral, 1, None, closed="left"), None],
         "pruning": [StrOptions({"constant", "stepwise", "linear", "exponential"})],
         "pruning_share": [Interval(Real, 0, 1, closed="both")],
@@ -334,7 +336,9 @@ class CompressedELSA(
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
-        """Learn item embeddings from interactions, starting over.
+        """Learn item embeddings from interactions.
+
+        Starts over, but for ``warm_start`` and ``checkpoint``.
 
         Parameters
         ----------
@@ -354,12 +358,15 @@ class CompressedELSA(
         ------
         ValueError
             If ``X`` is empty, has negative, NaN or infinite values, or a parameter is
-            out of its range.
+            out of its range; if ``warm_start`` finds other items or components, or
+            fewer non-zeros than asked for; if holding users out leaves too few, or
+            would copy a large memory-mapped matrix; if the checkpoint is damaged.
         FloatingPointError
             If the loss becomes infinite or NaN.
         """
         with rolled_back_on_error(self):
-            X = check_interactions(X, estimator=self, reset=True)
+            goes_on = self.warm_start and hasattr(self, "item_embeddings_")
+            X = check_interactions(X, estimator=self, reset=not goes_on)
             self._publish(FitRun(self, X, y).run())
             self._has_labels = _is_labels(y)
         _TRAINING_INTERACTIONS[self] = X
@@ -373,7 +380,8 @@ class CompressedELSA(
         interactions so far are admitted: they start from the profiles of their users.
         On an estimator not fitted yet it makes the first epoch of a training whose
         sparsity schedule goes on with every call; it never rewinds, so that the model
-        is a trained one after each. The calibration of the last ``fit`` stays.
+        is a trained one after each. ``early_stopping`` and ``calibration`` are matters
+        of ``fit``, whose scores and calibration stay.
 
         Parameters
         ----------
@@ -459,12 +467,7 @@ class CompressedELSA(
         if first:
             state, anchors = start_state(self, X, popularity, generator)
         else:
-            n_components = self.item_embeddings_.shape[1]
-            if self.n_components != n_components:
-                raise ValueError(
-                    f"n_components is {self.n_components}, but the model has "
-                    f"{n_components}: call fit, which starts over, or set it back"
-                )
+            check_goes_on(self, "partial_fit", "call fit, which starts over")
             popularity = popularity + self.item_popularity_
             setting, anchors = setting_of(self, *X.shape), self.anchors_
             state = TrainingState.from_arrays(self._training_state, setting)
@@ -477,7 +480,10 @@ class CompressedELSA(
             attributes["item_slopes_"] = self.item_slopes_
             attributes["item_intercepts_"] = self.item_intercepts_
         return attributes | training_attributes(
-            state, losses + more_losses, n_steps + more_steps
+            state,
+            losses + more_losses,
+            n_steps + more_steps,
+            None if first else self.validation_scores_,
         )
 
     def _publish(self, attributes):

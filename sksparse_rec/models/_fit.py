@@ -67,7 +67,7 @@ class FitRun:
         self.schedule = schedule_of(estimator, X.shape[1])
         self.is_warm = estimator.warm_start and hasattr(estimator, "item_embeddings_")
         if self.is_warm:
-            self.schedule = _warm_schedule(estimator, self.schedule, X.shape[1])
+            self.schedule = _warm_schedule(estimator, self.schedule)
         self.seed = draw_seed(estimator.random_state)
         known = None if estimator.random_state is None else self.seed
         self.checkpoint = Checkpoint.of(estimator, X, known)
@@ -77,7 +77,9 @@ class FitRun:
         self.X_train, self.X_held_out = hold_out(estimator, X, self.seed)
         self.setting = setting_of(estimator, *self.X_train.shape)
         self.popularity = item_popularity(self.X_train)
-        self.generator = make_generator(self.seed)
+        # A warm start shuffles in its own way.
+        n_steps = estimator.n_steps_ if self.is_warm else 0
+        self.generator = make_generator(self.seed + n_steps)
         self.progress = Progress()
         if saved:
             self._resume(*saved)
@@ -246,26 +248,30 @@ def training_attributes(state, losses, n_steps, scores=None):
     }
 
 
-def _warm_schedule(estimator, schedule, n_items):
+def check_goes_on(estimator, what, way_out):
+    """Raise if a fitted model cannot go on with the estimator's parameters."""
+    n_components = estimator.item_embeddings_.shape[1]
+    if estimator.n_components != n_components:
+        raise ValueError(
+            f"{what} goes on with {n_components} components, but n_components is "
+            f"{estimator.n_components}: {way_out}"
+        )
+    target = estimator.n_nonzero or n_components
+    fitted = max(estimator._training_state["width"], estimator.n_nonzero_)
+    if min(target, n_components) > fitted:
+        raise ValueError(
+            f"{what} keeps or lowers the {fitted} non-zeros of the fitted model, but "
+            f"n_nonzero is {estimator.n_nonzero}: {way_out}"
+        )
+
+
+def _warm_schedule(estimator, schedule):
     """Return the schedule that starts from the fitted pattern."""
-    fitted = estimator.item_embeddings_.shape
-    if fitted != (n_items, estimator.n_components):
-        raise ValueError(
-            f"warm_start=True goes on with {fitted[0]} items and {fitted[1]} "
-            f"components, but X has {n_items} items and n_components is "
-            f"{estimator.n_components}: set warm_start=False to start over"
-        )
+    check_goes_on(estimator, "warm_start=True", "set warm_start=False to start over")
     width = estimator._training_state["width"]
-    target = estimator.n_components if schedule is None else schedule.target
-    if target > max(width, estimator.n_nonzero_):
-        raise ValueError(
-            f"warm_start=True keeps or lowers the {estimator.n_nonzero_} non-zeros of "
-            f"the fitted model, but n_nonzero is {estimator.n_nonzero}: set "
-            "warm_start=False to start over with more"
-        )
     # Rows that the data cannot fill are narrower than what was asked for.
     return schedule and schedule._replace(
-        start=width, target=min(target, width), rewind=False
+        start=width, target=min(schedule.target, width), rewind=False
     )
 
 

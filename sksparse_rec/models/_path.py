@@ -22,6 +22,7 @@ from sksparse_rec.models._training import (
     item_popularity,
     schedule_of,
     start_state,
+    starts_at_anchors,
     train_state,
 )
 
@@ -72,13 +73,14 @@ def fit_path(estimator, X, levels, *, max_iter_per_level):
     state.initial = state.rows.values.clone()
     n_epochs = max(0, estimator.max_iter - max_iter_per_level)
     train_state(run, X, state, None, n_epochs, generator)
-    models = []
+    models, anchored = [], starts_at_anchors(run)
     for level in map(int, levels):
         model = clone(estimator).set_params(
             n_nonzero=level, max_iter=max_iter_per_level
         )
         schedule = schedule_of(model, X.shape[1])
-        lower(state, schedule.start)
+        if anchored:
+            lower(state, schedule.start if schedule.n_epochs else level)
         schedule = schedule._replace(start=state.rows.width, rewind=False)
         settled = state.copy()
         settled.initial, settled.n_epochs = None, 0
@@ -134,7 +136,8 @@ def compressed_elsa_path(
     **params : dict
         Other parameters of `CompressedELSA`, such as ``max_iter``, ``batch_size`` or
         ``random_state``; not those of a single fit: ``early_stopping``,
-        ``calibration``, ``warm_start``, ``checkpoint``.
+        ``calibration``, ``warm_start``, ``checkpoint``. ``rewind`` and ``verbose``
+        have no effect.
 
     Returns
     -------
@@ -177,11 +180,11 @@ def compressed_elsa_path(
         )
     if asked.min() < 1:
         raise ValueError(f"n_nonzero has a level of {asked.min()}: the least is 1")
-    X = check_interactions(X)
     clipped = np.minimum(asked, n_components)
     levels = np.unique(clipped)[::-1]
     estimator = CompressedELSA(n_components, **params)
     estimator._validate_params()
+    X = check_interactions(X, estimator=estimator, reset=True)
     models = fit_path(estimator, X, levels, max_iter_per_level=max_iter_per_level)
     by_level = dict(zip(levels.tolist(), models, strict=True))
     return [

@@ -1,5 +1,7 @@
 """From the parameters of an ELSA estimator to its training."""
 
+from threading import current_thread, main_thread
+
 import numpy as np
 from joblib import cpu_count, effective_n_jobs
 from joblib.parallel import get_active_backend
@@ -7,6 +9,7 @@ from joblib.parallel import get_active_backend
 from sksparse_rec._numerics import products_torch
 from sksparse_rec._numerics.device import has_bfloat16, resolve_device
 from sksparse_rec._numerics.elsa import start_dense, start_from_anchors, train
+from sksparse_rec._numerics.losses import cheaper_linear_loss
 from sksparse_rec._numerics.pruning import SparsitySchedule
 from sksparse_rec._numerics.rows import SparseRows, products_of
 from sksparse_rec._numerics.state import PRECISIONS, Setting, TrainingState
@@ -39,16 +42,12 @@ def batch_size_of(estimator, n_users, n_items):
 
 def setting_of(estimator, n_users, n_items):
     """Return what the numerical layer needs to know for a step."""
-    loss = estimator.loss
-    if loss == "auto":
-        n_nonzero = estimator.n_nonzero or estimator.n_components
-        pruned = estimator.init == "dense" and n_nonzero < estimator.n_components
-        loss = "relu" if pruned else "gram"
+    batch_size = batch_size_of(estimator, n_users, n_items)
     dtype, half = PRECISIONS[estimator.precision]
     device = resolve_device(estimator.device)
     return Setting(
-        loss=loss,
-        batch_size=batch_size_of(estimator, n_users, n_items),
+        loss=_loss_of(estimator, min(batch_size, n_users), n_items),
+        batch_size=batch_size,
         learning_rate=estimator.learning_rate,
         n_decay_epochs=estimator.max_iter if estimator.learning_rate_decay else None,
         dropout=estimator.dropout,
@@ -57,6 +56,16 @@ def setting_of(estimator, n_users, n_items):
         device=device,
         half=has_bfloat16(device) if half is None else half,
     )
+
+
+def _loss_of(estimator, n_users, n_items):
+    if estimator.loss != "auto":
+        return estimator.loss
+    schedule, m = schedule_of(estimator, n_items), estimator.n_components
+    if estimator.init == "dense" and schedule is not None and schedule.target < m:
+        return "relu"
+    width = m if schedule is None else schedule.start
+    return cheaper_linear_loss(n_users, n_items, m, width)
 
 
 def starts_at_anchors(estimator):
@@ -137,7 +146,7 @@ def _thread_counts(estimator, X, rows):
     """Threads of the training, and of torch within it.
 
     Compiled products bring threads of their own, and torch's would only wait beside
-    them. Dense rows are torch's work.
+    them. Dense rows, from which training starts, are torch's work.
     """
     n_threads = _n_threads(estimator, X)
     if isinstance(rows, SparseRows) and products_of(rows.values) is not products_torch:
@@ -155,5 +164,8 @@ def _n_threads(estimator, X):
         return 1
     # joblib limits the threads of its worker processes, but its worker threads would
     # all take every core.
-    among_others = get_active_backend()[0].nesting_level > 0
-    return 1 if among_others and n_parts() == cpu_count() else n_parts()
+    if get_active_backend()[0].nesting_level > 0 and (
+        current_thread() is not main_thread() or n_parts() >= cpu_count()
+    ):
+        return 1
+    return n_parts()

@@ -251,9 +251,11 @@ class SparsityPathDisplay:
         return self
 
     def _draw_means(self, sizes, scores, name, line_kw):
+        from matplotlib import cbook, lines
+
         color, marker = STYLES[_n_curves(self.ax_) % len(STYLES)]
         style = {"color": color, "marker": marker, "linewidth": 2, "label": name}
-        style |= line_kw | {"gid": CURVE}
+        style |= cbook.normalize_kwargs(line_kw, lines.Line2D) | {"gid": CURVE}
         (self.line_,) = self.ax_.plot(sizes, scores.mean(axis=1), **style)
 
     def _draw_spread(self, sizes, scores, spread):

@@ -393,7 +393,7 @@ class Largest(TorchDispatchMode):
         return result
 
 
-@pytest.mark.parametrize("loss", ["gram", "relu"])
+@pytest.mark.parametrize("loss", ["gram", "direct", "relu"])
 @pytest.mark.parametrize("init", ["anchors", "dense"])
 def test_fit_from_anchors_makes_no_dense_embeddings(make, monkeypatch, init, loss):
     monkeypatch.setattr(anchors, "BLOCK_ENTRIES", 1 << 16)

@@ -204,12 +204,29 @@ def test_what_it_cannot_go_on_to(warm, planted, first, second, message):
 def test_another_number_of_items(warm, make, planted):
     model = warm().fit(planted.train)
     before = state_of(model)
-    with pytest.raises(ValueError, match=r"90 items.*X has 80 items.*warm_start=Fal"):
+    with pytest.raises(ValueError, match=r"X has 80 features.*expecting 90"):
         model.fit(planted.train[:, :80])
     assert state_of(model) == before
     assert model.n_features_in_ == 90
     model.set_params(warm_start=False).fit(planted.train[:, :80])
     assert same_embeddings(model, make().fit(planted.train[:, :80]))
+
+
+def test_columns_in_another_order(warm, planted):
+    pandas = pytest.importorskip("pandas")
+    names = [f"item{i}" for i in range(planted.train.shape[1])]
+    X = pandas.DataFrame(planted.train.toarray(), columns=names)
+    model = warm().fit(X)
+    before = state_of(model)
+    with pytest.raises(ValueError, match="feature names should match"):
+        model.fit(X[names[::-1]])
+    assert state_of(model) == before
+
+
+def test_partial_fit_refuses_more_non_zeros_too(warm, planted):
+    model = warm(n_nonzero=4).fit(planted.train)
+    with pytest.raises(ValueError, match="partial_fit keeps or lowers the 4 non-zeros"):
+        model.set_params(n_nonzero=16).partial_fit(planted.train)
 
 
 @pytest.mark.parametrize("n_nonzero", [11, 16, 20])

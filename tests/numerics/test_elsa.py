@@ -70,7 +70,7 @@ def fit(X, state, n_epochs=4, setting=SETTING, schedule=None, seed=1):
     return train(X, state, setting, schedule, n_epochs, make_generator(seed))
 
 
-@pytest.mark.parametrize("loss", ["gram", "relu"])
+@pytest.mark.parametrize("loss", ["gram", "direct", "relu"])
 @pytest.mark.parametrize("init", ["dense", "anchors"])
 def test_training_lowers_the_loss(init, loss, X, popularity):
     state = start(init, X, popularity)
@@ -167,7 +167,7 @@ def test_same_seed_same_result(init, X, popularity):
     assert not torch.equal(results[0], results[2])
 
 
-@pytest.mark.parametrize("loss", ["gram", "relu"])
+@pytest.mark.parametrize("loss", ["gram", "direct", "relu"])
 @pytest.mark.parametrize("init", ["dense", "anchors"])
 def test_patterns_of_full_width_train_as_dense_rows(init, loss, X, popularity):
     """Row-sparse with every column is dense."""

@@ -1,4 +1,4 @@
-"""The two losses against autograd of the dense formula."""
+"""The losses against autograd of the dense formula."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,13 @@ from numpy.testing import assert_allclose
 
 from sksparse_rec._numerics.batching import sample_outputs
 from sksparse_rec._numerics.device import make_generator
-from sksparse_rec._numerics.losses import LOSSES, gram_loss, relu_loss
+from sksparse_rec._numerics.losses import (
+    LOSSES,
+    cheaper_linear_loss,
+    direct_loss,
+    gram_loss,
+    relu_loss,
+)
 from sksparse_rec._numerics.products_torch import tangent_, unit_rows
 from sksparse_rec._numerics.rows import DenseRows
 
@@ -120,7 +126,7 @@ def test_users_weigh_the_same_whatever_their_scale(kind, rows, histories, make_b
         make_batch(histories * scale), rows.with_values(values)
     )
     assert_allclose(scaled, loss, rtol=1e-9)
-    if kind == "gram":  # relu has a kink at the own score of a user with one item
+    if kind != "relu":  # relu has a kink at the own score of a user with one item
         assert_allclose(scaled_gradient, gradient, atol=1e-9)
 
 
@@ -155,3 +161,21 @@ def test_sampled_outputs_are_a_smaller_catalogue(
     )
     assert_allclose(loss, expected, rtol=1e-12)
     assert_allclose(gradient, expected_gradient, atol=1e-11)
+
+
+def test_two_ways_to_the_linear_loss(rows, batch):
+    for one, other in zip(
+        gram_loss(batch, rows), direct_loss(batch, rows), strict=True
+    ):
+        # At padding a gradient may be anything.
+        if one.ndim and rows.live is not None:
+            one, other = one * rows.live, other * rows.live
+        assert_allclose(one, other, atol=1e-11)
+
+
+def test_scores_are_for_small_catalogues_with_many_components():
+    assert cheaper_linear_loss(512, 500, 1024, 96) == "direct"
+    assert cheaper_linear_loss(512, 500, 64, 32) == "gram"
+    assert cheaper_linear_loss(512, 40_000, 1024, 96) == "gram"
+    assert cheaper_linear_loss(512, 100, 1024, 1024) == "direct"
+    assert cheaper_linear_loss(2048, 40_000, 1024, 1024) == "gram"
