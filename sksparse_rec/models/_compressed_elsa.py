@@ -8,10 +8,8 @@ from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin
 from sklearn.utils.validation import check_is_fitted
 
-from sksparse_rec._numerics.device import make_generator
-from sksparse_rec._numerics.elsa import admit_items
 from sksparse_rec._numerics.encoding import encode_columns
-from sksparse_rec._numerics.state import PRECISIONS, TrainingState
+from sksparse_rec._numerics.state import PRECISIONS
 from sksparse_rec._validation import (
     Integral,
     Interval,
@@ -23,20 +21,7 @@ from sksparse_rec._validation import (
     to_sparse_interface,
 )
 from sksparse_rec.models._base import RecommenderMixin
-from sksparse_rec.models._fit import (
-    FitRun,
-    check_goes_on,
-    draw_seed,
-    fitted_attributes,
-    training_attributes,
-)
-from sksparse_rec.models._training import (
-    item_popularity,
-    schedule_of,
-    setting_of,
-    start_state,
-    train_state,
-)
+from sksparse_rec.models._fit import FitRun, train_one_epoch
 
 # Where the API pages of the documentation are, for the HTML representation.
 DOCUMENTATION = (
@@ -403,7 +388,7 @@ class CompressedELSA(
         first = not hasattr(self, "item_embeddings_")
         with rolled_back_on_error(self):
             X = check_interactions(X, estimator=self, reset=first)
-            self._publish(self._train_one_epoch(X, first=first))
+            self._publish(train_one_epoch(self, X, first=first))
             self._has_labels = _is_labels(y)
         _TRAINING_INTERACTIONS[self] = X
         return self
@@ -457,34 +442,6 @@ class CompressedELSA(
             )
         codes = encode_columns(X_columns, X, self.item_embeddings_, self.n_nonzero_)
         return to_sparse_interface(codes)
-
-    def _train_one_epoch(self, X, *, first):
-        popularity = item_popularity(X)
-        n_steps = 0 if first else self.n_steps_
-        # Every call shuffles in its own way.
-        generator = make_generator(draw_seed(self.random_state) + n_steps)
-        losses = [] if first else list(self.loss_curve_)
-        if first:
-            state, anchors = start_state(self, X, popularity, generator)
-        else:
-            check_goes_on(self, "partial_fit", "call fit, which starts over")
-            popularity = popularity + self.item_popularity_
-            setting, anchors = setting_of(self, *X.shape), self.anchors_
-            state = TrainingState.from_arrays(self._training_state, setting)
-            admit_items(state, X, popularity, setting)
-        more_losses, more_steps = train_state(
-            self, X, state, schedule_of(self, X.shape[1]), 1, generator
-        )
-        attributes = fitted_attributes(self, state, popularity, anchors)
-        if not first:
-            attributes["item_slopes_"] = self.item_slopes_
-            attributes["item_intercepts_"] = self.item_intercepts_
-        return attributes | training_attributes(
-            state,
-            losses + more_losses,
-            n_steps + more_steps,
-            None if first else self.validation_scores_,
-        )
 
     def _publish(self, attributes):
         for name, value in attributes.items():

@@ -221,6 +221,36 @@ class FitRun:
         )
 
 
+def train_one_epoch(estimator, X, *, first):
+    """Return the fitted attributes after one more epoch, or a first one."""
+    popularity = item_popularity(X)
+    n_steps = 0 if first else estimator.n_steps_
+    # Every call shuffles in its own way.
+    generator = make_generator(draw_seed(estimator.random_state) + n_steps)
+    losses = [] if first else list(estimator.loss_curve_)
+    if first:
+        state, anchors = start_state(estimator, X, popularity, generator)
+    else:
+        check_goes_on(estimator, "partial_fit", "call fit, which starts over")
+        popularity = popularity + estimator.item_popularity_
+        setting, anchors = setting_of(estimator, *X.shape), estimator.anchors_
+        state = TrainingState.from_arrays(estimator._training_state, setting)
+        admit_items(state, X, popularity, setting)
+    more_losses, more_steps = train_state(
+        estimator, X, state, schedule_of(estimator, X.shape[1]), 1, generator
+    )
+    attributes = fitted_attributes(estimator, state, popularity, anchors)
+    if not first:
+        attributes["item_slopes_"] = estimator.item_slopes_
+        attributes["item_intercepts_"] = estimator.item_intercepts_
+    return attributes | training_attributes(
+        state,
+        losses + more_losses,
+        n_steps + more_steps,
+        None if first else estimator.validation_scores_,
+    )
+
+
 def fitted_attributes(estimator, state, popularity, anchors):
     """Return what the fitted estimator needs to answer, by name."""
     n_nonzero = estimator.n_components
