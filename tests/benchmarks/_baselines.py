@@ -184,7 +184,7 @@ class SVD:
                     history,
                     A,
                     k,
-                    encoder=A,
+                    encoder=lambda rows, A=A: rows @ A,
                     popularity=self.counts,
                     excluded=[history],
                 )
