@@ -30,16 +30,18 @@ def sparsity_grid(levels, largest, budget=None):
     levels = np.asarray(levels)
     if levels.ndim != 1 or levels.size == 0:
         raise ValueError(
-            f"n_nonzero must list at least one level, got shape {levels.shape}: pass "
-            "(32,) for a single one"
+            "n_nonzero must be a sequence of at least one level, got shape "
+            f"{levels.shape}: pass (32,) for a single one"
         )
     if levels.dtype.kind not in "iu" or levels.min() < 1:
         raise ValueError(
-            f"n_nonzero must be integers of at least 1, got {levels.tolist()}"
+            f"n_nonzero must be a sequence of integers of at least 1, got "
+            f"{levels.tolist()}"
         )
     if budget is not None:
         largest = min(largest, budget)
-    return np.unique(np.minimum(levels.astype(np.int64), largest))[::-1]
+    # Clipped as Python's integers, whatever the levels' own type can hold.
+    return np.unique([min(level, largest) for level in levels.tolist()])[::-1]
 
 
 def largest_that_fits(max_bytes_per_item, max_bytes, n_items):

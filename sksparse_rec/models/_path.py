@@ -1,6 +1,5 @@
 """All levels of sparsity from one descending training."""
 
-import numpy as np
 from sklearn.base import clone
 
 from sksparse_rec._numerics.device import make_generator
@@ -18,6 +17,7 @@ from sksparse_rec.models._fit import (
     fitted_attributes,
     training_attributes,
 )
+from sksparse_rec.models._levels import sparsity_grid
 from sksparse_rec.models._training import (
     item_popularity,
     schedule_of,
@@ -173,21 +173,13 @@ def compressed_elsa_path(
     >>> [A.nnz // 100 for A in path]
     [16, 8, 4]
     """
-    asked = np.asarray(n_nonzero)
-    if asked.ndim != 1 or asked.size == 0 or asked.dtype.kind not in "iu":
-        raise ValueError(
-            f"n_nonzero must be a sequence of integers, one or more, not {n_nonzero!r}"
-        )
-    if asked.min() < 1:
-        raise ValueError(f"n_nonzero has a level of {asked.min()}: the least is 1")
-    clipped = np.minimum(asked, n_components)
-    levels = np.unique(clipped)[::-1]
+    levels = sparsity_grid(n_nonzero, n_components)
     estimator = CompressedELSA(n_components, **params)
     estimator._validate_params()
     X = check_interactions(X, estimator=estimator, reset=True)
     models = fit_path(estimator, X, levels, max_iter_per_level=max_iter_per_level)
     by_level = dict(zip(levels.tolist(), models, strict=True))
     return [
-        to_sparse_interface(by_level[level].item_embeddings_)
-        for level in clipped.tolist()
+        to_sparse_interface(by_level[min(level, n_components)].item_embeddings_)
+        for level in map(int, n_nonzero)
     ]

@@ -94,6 +94,7 @@ def test_defaults_are_those_of_the_plain_estimator():
         ((8, 4, 2), 16, None, [8, 4, 2]),
         ([2, 8, 4, 8], 16, None, [8, 4, 2]),
         (np.array([2, 8, 4], dtype=np.int8), 1000, None, [8, 4, 2]),
+        (np.array([2**63, 4], dtype=np.uint64), 16, None, [16, 4]),
         ((64, 32, 4), 16, None, [16, 4]),
         ((64, 32, 4), 4, None, [4]),
         ((64, 32, 4), 100, 10, [10, 4]),
@@ -117,6 +118,7 @@ def test_grid(levels, largest, budget, expected):
     [
         ((), "at least one level"),
         ([[4, 2]], r"at least one level, got shape \(1, 2\)"),
+        (8, r"at least one level, got shape \(\): pass"),
         ((4, 0), r"at least 1, got \[4, 0\]"),
         ((4, -1), "at least 1"),
         ((4.0, 2.0), r"integers.*\[4.0, 2.0\]"),

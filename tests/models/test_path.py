@@ -108,6 +108,11 @@ def test_levels_are_clipped_to_the_components(planted):
     assert_same(path, path_of(planted.train, n_nonzero=(16, 16, 16, 4)))
 
 
+def test_components_beyond_the_type_of_the_levels(tiny):
+    path = path_of(tiny, n_components=300, n_nonzero=np.array([8, 4], dtype=np.uint8))
+    assert_same(path, path_of(tiny, n_components=300, n_nonzero=[8, 4]))
+
+
 def test_one_level(planted):
     (A,) = path_of(planted.train, n_nonzero=[3])
     assert (lengths_of(A) == 3).all()
@@ -280,13 +285,13 @@ def test_the_configured_flavour(planted, flavour, container):
     ids=str,
 )
 def test_levels_that_are_no_integers(tiny, n_nonzero):
-    with pytest.raises(ValueError, match="n_nonzero must be a sequence of integers"):
+    with pytest.raises(ValueError, match=r"n_nonzero must be a sequence of .* got"):
         path_of(tiny, n_nonzero=n_nonzero)
 
 
 @pytest.mark.parametrize("level", [0, -3])
 def test_levels_below_one(tiny, level):
-    with pytest.raises(ValueError, match=f"n_nonzero has a level of {level}"):
+    with pytest.raises(ValueError, match=rf"at least 1, got \[8, {level}, 2\]"):
         path_of(tiny, n_nonzero=[8, level, 2])
 
 
