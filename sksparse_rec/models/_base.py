@@ -21,6 +21,25 @@ from sksparse_rec.retrieval import search, top_items
 LIST_LENGTH = 10
 
 
+class DocumentationLinkMixin:
+    """The link to the API page in the HTML representation of an estimator.
+
+    It comes before ``BaseEstimator`` among the base classes, which links to
+    scikit-learn's own pages.
+    """
+
+    _doc_link_module = "sksparse_rec"
+    _doc_link_template = (
+        "https://sksparse-rec.readthedocs.io/en/latest/api/generated/"
+        "sksparse_rec.{estimator_name}.html"
+    )
+
+
+def is_labels(y):
+    """Tell whether ``y`` is one-dimensional, as the labels of a classifier are."""
+    return y is not None and np.asarray(y).ndim == 1
+
+
 def _predicts_lists(estimator):
     n_items = getattr(estimator, "n_features_in_", LIST_LENGTH)
     return n_items >= LIST_LENGTH or not getattr(estimator, "_has_labels", False)
@@ -31,8 +50,18 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     A class that uses it has the fitted attributes ``item_embeddings_`` (CSR array of
     shape (n_items, n_components)) and ``item_popularity_`` (shape (n_items,)), and
-    ``n_features_in_`` as scikit-learn defines it.
+    ``n_features_in_`` as scikit-learn defines it. ``_has_labels`` tells whether ``fit``
+    got labels; see ``predict``.
     """
+
+    @property
+    def components_(self):
+        """Transpose of ``item_embeddings_``, CSR of shape (n_components, n_items)."""
+        return self.item_embeddings_.T.tocsr()
+
+    @property
+    def _n_features_out(self):
+        return self.item_embeddings_.shape[1]
 
     def transform(self, X):
         """Compute the profiles of users, ``U = X A``.

@@ -1,14 +1,11 @@
 """CompressedELSA: sparse item embeddings learned from interactions."""
 
 import os
-from weakref import WeakKeyDictionary
+from typing import ClassVar
 
-import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin
-from sklearn.utils.validation import check_is_fitted
 
-from sksparse_rec._numerics.encoding import encode_columns
 from sksparse_rec._numerics.state import PRECISIONS
 from sksparse_rec._validation import (
     Integral,
@@ -18,22 +15,20 @@ from sksparse_rec._validation import (
     check_interactions,
     fit_context,
     rolled_back_on_error,
-    to_sparse_interface,
 )
-from sksparse_rec.models._base import RecommenderMixin
+from sksparse_rec.models._base import (
+    DocumentationLinkMixin,
+    RecommenderMixin,
+    is_labels,
+)
 from sksparse_rec.models._fit import FitRun, train_one_epoch
-
-# Where the API pages of the documentation are, for the HTML representation.
-DOCUMENTATION = (
-    "https://sksparse-rec.readthedocs.io/en/latest/api/generated/"
-    "sksparse_rec.{estimator_name}.html"
-)
-# The interactions of the last fit, for encode_items; never pickled with the estimator.
-_TRAINING_INTERACTIONS = WeakKeyDictionary()
+from sksparse_rec.models._new_items import NewItemsMixin
 
 
 class CompressedELSA(
     RecommenderMixin,
+    NewItemsMixin,
+    DocumentationLinkMixin,
     CallbackSupportMixin,
     BaseEstimator,
 ):
@@ -228,7 +223,7 @@ class CompressedELSA(
     (2, 3)
     """
 
-    _parameter_constraints = {  # noqa: RUF012 - the name and form are scikit-learn's
+    _parameter_constraints: ClassVar[dict] = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "n_nonzero": [Interval(Integral, 1, None, closed="left"), None],
         "init": [StrOptions({"anchors", "dense"})],
@@ -259,8 +254,6 @@ class CompressedELSA(
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
-    _doc_link_module = "sksparse_rec"
-    _doc_link_template = DOCUMENTATION
 
     def __init__(
         self,
@@ -353,8 +346,8 @@ class CompressedELSA(
             goes_on = self.warm_start and hasattr(self, "item_embeddings_")
             X = check_interactions(X, estimator=self, reset=not goes_on)
             self._publish(FitRun(self, X, y).run())
-            self._has_labels = _is_labels(y)
-        _TRAINING_INTERACTIONS[self] = X
+            self._has_labels = is_labels(y)
+        self._keep_interactions(X)
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -389,73 +382,10 @@ class CompressedELSA(
         with rolled_back_on_error(self):
             X = check_interactions(X, estimator=self, reset=first)
             self._publish(train_one_epoch(self, X, first=first))
-            self._has_labels = _is_labels(y)
-        _TRAINING_INTERACTIONS[self] = X
+            self._has_labels = is_labels(y)
+        self._keep_interactions(X)
         return self
-
-    def encode_items(self, X_columns, X=None):
-        """Give new items codes without retraining; the old codes stay as they are.
-
-        Parameters
-        ----------
-        X_columns : {array-like, sparse matrix} of shape (n_users, n_new_items)
-            Who interacted with the new items, a column an item.
-        X : {array-like, sparse matrix} of shape (n_users, n_items), default=None
-            The histories of the same users over the fitted items. None means that the
-            rows of ``X_columns`` are the users of the last ``fit`` or ``partial_fit``
-            in the same order, whose interactions are known as long as the estimator
-            has not left the process that fitted it.
-
-        Returns
-        -------
-        codes : sparse matrix or array of shape (n_new_items, n_components)
-            CSR, float32, rows of unit length with at most ``n_nonzero_`` entries. A new
-            item whose users have no history has an empty row.
-
-        Raises
-        ------
-        ValueError
-            If the numbers of users differ, or ``X`` is needed and not given.
-
-        Notes
-        -----
-        The code is the best k-sparse unit vector for the sum of cosines to the
-        profiles of the item's users: their mean direction, cut to its largest entries.
-        O(nnz(X) × n_nonzero) time.
-        """
-        check_is_fitted(self)
-        X_columns = check_interactions(X_columns, name="X_columns", dtype=np.float64)
-        if X is None:
-            X = _TRAINING_INTERACTIONS.get(self)
-            if X is None:
-                raise ValueError(
-                    "the interactions of fit are not known any more, because the "
-                    "estimator was copied or loaded: pass X, the histories of the "
-                    "users of X_columns"
-                )
-        else:
-            X = check_interactions(X, estimator=self, dtype=np.float64)
-        if X.shape[0] != X_columns.shape[0]:
-            raise ValueError(
-                f"X_columns has {X_columns.shape[0]} users, but there are "
-                f"{X.shape[0]} histories: row i of both is the same user"
-            )
-        codes = encode_columns(X_columns, X, self.item_embeddings_, self.n_nonzero_)
-        return to_sparse_interface(codes)
 
     def _publish(self, attributes):
         for name, value in attributes.items():
             setattr(self, name, value)
-
-    @property
-    def components_(self):
-        """Transpose of ``item_embeddings_``, CSR of shape (n_components, n_items)."""
-        return self.item_embeddings_.T.tocsr()
-
-    @property
-    def _n_features_out(self):
-        return self.item_embeddings_.shape[1]
-
-
-def _is_labels(y):
-    return y is not None and np.asarray(y).ndim == 1

@@ -1,13 +1,13 @@
 """CompressedELSACV: the number of non-zeros chosen on held-out users."""
 
 import logging
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
-from sklearn.utils.validation import check_is_fitted
 
 from sksparse_rec._validation import (
     Integral,
@@ -18,19 +18,19 @@ from sksparse_rec._validation import (
     fit_context,
     rolled_back_on_error,
 )
-from sksparse_rec.models._base import RecommenderMixin
-from sksparse_rec.models._compressed_elsa import (
-    _TRAINING_INTERACTIONS,
-    DOCUMENTATION,
-    CompressedELSA,
-    _is_labels,
+from sksparse_rec.models._base import (
+    DocumentationLinkMixin,
+    RecommenderMixin,
+    is_labels,
 )
+from sksparse_rec.models._compressed_elsa import CompressedELSA
 from sksparse_rec.models._levels import (
     BYTES_PER_NONZERO,
     largest_that_fits,
     select_level,
     sparsity_grid,
 )
+from sksparse_rec.models._new_items import NewItemsMixin
 from sksparse_rec.models._path import fit_path
 
 logger = logging.getLogger("sksparse_rec")
@@ -51,7 +51,9 @@ PASSED_ON = (
 )
 
 
-class CompressedELSACV(RecommenderMixin, BaseEstimator):
+class CompressedELSACV(
+    RecommenderMixin, NewItemsMixin, DocumentationLinkMixin, BaseEstimator
+):
     r"""Compressed ELSA whose number of non-zeros is chosen on held-out users.
 
     Trains the whole path of sparsity levels once for each fold of users, scores every
@@ -210,7 +212,7 @@ class CompressedELSACV(RecommenderMixin, BaseEstimator):
     (2, 3)
     """
 
-    _parameter_constraints = {  # noqa: RUF012 - the name and form are scikit-learn's
+    _parameter_constraints: ClassVar[dict] = {
         **{name: CompressedELSA._parameter_constraints[name] for name in PASSED_ON},
         "n_nonzero": ["array-like"],
         "cv": ["cv_object"],
@@ -224,8 +226,6 @@ class CompressedELSACV(RecommenderMixin, BaseEstimator):
         "max_iter_per_level": [Interval(Integral, 1, None, closed="left")],
         "verbose": ["verbose"],
     }
-    _doc_link_module = "sksparse_rec"
-    _doc_link_template = DOCUMENTATION
 
     def __init__(
         self,
@@ -312,6 +312,7 @@ class CompressedELSACV(RecommenderMixin, BaseEstimator):
             model = self._train(X, grid[: best + 1], len(grid))[-1]
             self._complete(model, X, y)
             self._publish(model, grid, scores, best)
+        self._keep_interactions(X)
         return self
 
     def _score_folds(self, X, y, grid):
@@ -344,9 +345,8 @@ class CompressedELSACV(RecommenderMixin, BaseEstimator):
         """Tell the selected model what only this estimator has seen."""
         if hasattr(self, "feature_names_in_"):
             model.feature_names_in_ = self.feature_names_in_
-        model._has_labels = self._has_labels = _is_labels(y)
-        # For encode_items, which asks the selected model.
-        _TRAINING_INTERACTIONS[model] = X
+        model._has_labels = self._has_labels = is_labels(y)
+        model._keep_interactions(X)
 
     def _publish(self, model, grid, scores, best):
         self.n_nonzero_grid_ = grid
@@ -361,45 +361,6 @@ class CompressedELSACV(RecommenderMixin, BaseEstimator):
         self.anchors_ = model.anchors_
         self.loss_curve_ = model.loss_curve_
         self.n_iter_ = model.n_iter_
-
-    def encode_items(self, X_columns, X=None):
-        """Give new items codes without retraining; the old codes stay as they are.
-
-        Parameters
-        ----------
-        X_columns : {array-like, sparse matrix} of shape (n_users, n_new_items)
-            Who interacted with the new items, a column an item.
-        X : {array-like, sparse matrix} of shape (n_users, n_items), default=None
-            The histories of the same users over the fitted items. None means that the
-            rows of ``X_columns`` are the users of ``fit`` in the same order, whose
-            interactions are known as long as the estimator has not left the process
-            that fitted it.
-
-        Returns
-        -------
-        codes : sparse matrix or array of shape (n_new_items, n_components)
-            CSR, float32, rows of unit length with at most ``n_nonzero_`` entries.
-
-        Raises
-        ------
-        ValueError
-            If the numbers of users differ, or ``X`` is needed and not given.
-
-        Notes
-        -----
-        As `CompressedELSA.encode_items`, of the selected model.
-        """
-        check_is_fitted(self)
-        return self.best_estimator_.encode_items(X_columns, X)
-
-    @property
-    def components_(self):
-        """Transpose of ``item_embeddings_``, CSR of shape (n_components, n_items)."""
-        return self.item_embeddings_.T.tocsr()
-
-    @property
-    def _n_features_out(self):
-        return self.item_embeddings_.shape[1]
 
 
 def _check_can_rank(X):
