@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 
 from sksparse_rec._sparse import row_indices, row_ranges
 
@@ -92,11 +93,13 @@ def moments(X, embeddings):
 
     With unit profiles ``û`` the score is ``⟨û, a_i⟩`` less what the item adds itself,
     so sums over all users need ``Σ û`` and ``Σ ûᵀû`` only, and the rest is done at the
-    interactions: O(nnz(X) n_nonzero + n_users m² + n_items n_nonzero m) time.
+    interactions: O(nnz(X) n_nonzero + n_users m² + n_items n_nonzero m) time. The
+    middle term is torch's, with as many threads as that has.
     """
     A = embeddings.astype(np.float64)
     n_items, m = A.shape
-    n_users, total, gram = 0, np.zeros(m), np.zeros((m, m))
+    n_users, total = 0, np.zeros(m)
+    gram = torch.zeros(m, m, dtype=torch.float64)
     # One, and zero for the items that have no embedding.
     squared_lengths = A.multiply(A).sum(axis=1)
     own, own_square, cross, count, xz = np.zeros((5, n_items))
@@ -110,7 +113,9 @@ def moments(X, embeddings):
         scale = np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
         U *= scale[:, None]
         total += U.sum(axis=0)
-        gram += U.T @ U
+        # numpy would take the threads of BLAS, which n_jobs does not reach.
+        profiles = torch.from_numpy(U)
+        gram += profiles.T @ profiles
         users, items = row_indices(block), block.indices
         share = block.data * scale[users] * squared_lengths[items]
         score = _at_interactions(U, A, users, items)
@@ -122,14 +127,15 @@ def moments(X, embeddings):
             (xz, score - share),
         ):
             sums += np.bincount(items, weights=values, minlength=n_items)
-    squares = np.concatenate(
-        [
-            (A[start : start + limit].multiply(A[start : start + limit] @ gram)).sum(1)
-            for start in range(0, n_items, limit)
-        ]
-    )
+    squares = _squares(A, gram.numpy(), limit)
     z = A @ total - own
     return Moments(n_users, z, squares - 2 * cross + own_square, count, xz)
+
+
+def _squares(A, gram, limit):
+    """Return ``a_i G a_iᵀ`` for every row of ``A``, in blocks of them."""
+    blocks = [A[start : start + limit] for start in range(0, A.shape[0], limit)]
+    return np.concatenate([block.multiply(block @ gram).sum(1) for block in blocks])
 
 
 def _user_blocks(X, limit):

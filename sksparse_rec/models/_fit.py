@@ -9,7 +9,6 @@ import numpy as np
 from sklearn import get_config
 from sklearn.utils import check_random_state
 
-from sksparse_rec._numerics.calibration import calibrate
 from sksparse_rec._numerics.device import (
     generator_state,
     make_generator,
@@ -20,6 +19,7 @@ from sksparse_rec._numerics.state import TrainingState
 from sksparse_rec._sparse import is_mapped
 from sksparse_rec.models._checkpoint import Checkpoint
 from sksparse_rec.models._training import (
+    calibrate_items,
     item_popularity,
     schedule_of,
     setting_of,
@@ -108,8 +108,9 @@ class FitRun:
             self.state = self.progress.best
         attributes = self._attributes()
         if estimator.calibration:
-            slopes, intercepts = calibrate(
-                self.X_train, self.X_held_out, attributes["item_embeddings_"]
+            A = attributes["item_embeddings_"]
+            slopes, intercepts = calibrate_items(
+                estimator, self.X_train, self.X_held_out, A
             )
             attributes |= {"item_slopes_": slopes, "item_intercepts_": intercepts}
         context.call_on_fit_task_end(

@@ -7,6 +7,7 @@ from joblib import cpu_count, effective_n_jobs
 from joblib.parallel import get_active_backend
 
 from sksparse_rec._numerics import products_torch
+from sksparse_rec._numerics.calibration import calibrate
 from sksparse_rec._numerics.device import has_bfloat16, resolve_device
 from sksparse_rec._numerics.elsa import start_dense, start_from_anchors, train
 from sksparse_rec._numerics.losses import cheaper_linear_loss
@@ -129,6 +130,12 @@ def train_state(estimator, X, state, schedule, n_epochs, generator, **hooks):
     with thread_count(*_thread_counts(estimator, X, state.rows)):
         setting = setting_of(estimator, *X.shape)
         return train(X, state, setting, schedule, n_epochs, generator, **hooks)
+
+
+def calibrate_items(estimator, X, X_held_out, embeddings):
+    """Return the slopes and intercepts of ``calibration.calibrate``."""
+    with thread_count(_n_threads(estimator, X)):
+        return calibrate(X, X_held_out, embeddings)
 
 
 def item_popularity(X):

@@ -141,6 +141,20 @@ def test_threads_of_a_fit(make, tiny, two_cores, seen, n_jobs):
     assert torch.get_num_threads() == 2
 
 
+@pytest.mark.parametrize("n_jobs", [None, 1, 2, 3])
+def test_threads_of_the_calibration(make, tiny, two_cores, monkeypatch, n_jobs):
+    seen, original = [], _training.calibrate
+
+    def calibrate(*arguments):
+        seen.append(torch.get_num_threads())
+        return original(*arguments)
+
+    monkeypatch.setattr(_training, "calibrate", calibrate)
+    make(n_jobs=n_jobs, max_iter=1, calibration=True).fit(tiny)
+    assert seen == [n_jobs or 2]
+    assert torch.get_num_threads() == 2
+
+
 def test_small_problems_take_one_thread(make, tiny, two_cores, seen, monkeypatch):
     monkeypatch.setattr(_training, "WORTH_THREADS", 10**8)
     make(max_iter=1).fit(tiny)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from torch.utils.flop_counter import FlopCounterMode
 
 from sksparse_rec._numerics import calibration
 from sksparse_rec._numerics.calibration import PRIOR_SHARE, calibrate, moments
@@ -121,6 +122,14 @@ def test_float32_embeddings_are_summed_in_float64(histories, embeddings):
     z, _ = dense_scores(histories, embeddings.astype(np.float32))
     assert found.zz.dtype == np.float64
     np.testing.assert_allclose(found.zz, (z**2).sum(axis=0), atol=1e-5)
+
+
+@pytest.mark.usefixtures("blocks")
+def test_the_product_of_profiles_is_torchs(histories, embeddings):
+    """Its threads are counted; those of numpy are not."""
+    with FlopCounterMode(display=False) as counter:
+        found = moments(histories, embeddings)
+    assert counter.get_total_flops() == 2 * found.n_users * N_COMPONENTS**2
 
 
 def test_input_is_left_alone(histories, held_out, embeddings):
