@@ -171,6 +171,7 @@ def train(
         lambda: shuffled_batches(interactions, setting.batch_size, generator),
         step,
         n_epochs,
+        n_done=state.n_epochs,
         after_epoch=epoch_is_over,
         on_epoch_begin=on_epoch_begin,
         on_epoch_end=epoch_ends,

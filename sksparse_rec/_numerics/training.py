@@ -8,6 +8,7 @@ def run_epochs(
     step,
     n_epochs,
     *,
+    n_done=0,
     after_epoch=None,
     on_epoch_begin=None,
     on_epoch_end=None,
@@ -22,11 +23,13 @@ def run_epochs(
         ``step(batch) -> loss``, a scalar tensor.
     n_epochs : int
         At most this many.
+    n_done : int, default=0
+        Epochs of the same training before this call, for the error.
     after_epoch : callable, default=None
         ``after_epoch(stop)``: what changes between epochs, such as pruning. It comes
         after ``on_epoch_end``, which sees the epoch's own result.
     on_epoch_begin : callable, default=None
-        ``on_epoch_begin(epoch)``.
+        ``on_epoch_begin(epoch)``, counted from 0 in this call.
     on_epoch_end : callable, default=None
         ``on_epoch_end(epoch, loss) -> bool``; true stops the training.
 
@@ -51,8 +54,8 @@ def run_epochs(
         losses.append(loss)
         if not math.isfinite(loss):
             raise FloatingPointError(
-                f"the training loss became {loss} in epoch {epoch + 1}: lower "
-                "learning_rate, or scale the values of X down"
+                f"the training loss became {loss} in epoch {n_done + epoch + 1}: "
+                "lower learning_rate, or scale the values of X down"
             )
         stop = on_epoch_end is not None and bool(on_epoch_end(epoch, loss))
         if after_epoch is not None:

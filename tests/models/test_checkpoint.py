@@ -16,6 +16,7 @@ from sklearn.model_selection import GridSearchCV, KFold
 
 from sksparse_rec import CompressedELSA
 from sksparse_rec._files import read_arrays
+from sksparse_rec._numerics import elsa
 from sksparse_rec.datasets import open_interactions, save_interactions
 from sksparse_rec.models._checkpoint import NOT_THE_RESULT, Checkpoint
 from sksparse_rec.models._fit import hold_out
@@ -186,6 +187,16 @@ def test_interrupted_again_and_again(long, planted, folder):
     count = Count()
     assert_identical(long(**options).set_callbacks(count).fit(X), expected)
     assert count.epochs == 1
+
+
+def test_a_loss_that_goes_wrong_is_in_the_epoch_of_the_whole_training(
+    long, planted, monkeypatch
+):
+    interrupt(long(), planted.train)
+    step = elsa.train_step
+    monkeypatch.setattr(elsa, "train_step", lambda *given: step(*given) * np.nan)
+    with pytest.raises(FloatingPointError, match="became nan in epoch 4:"):
+        long().fit(planted.train)
 
 
 def test_leaving_checkpoints_changes_nothing(long, planted, folder):

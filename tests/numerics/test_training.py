@@ -66,12 +66,14 @@ def test_stops_when_asked():
     assert (len(losses), n_steps, stops) == (3, 6, [False, False, True])
 
 
+@pytest.mark.parametrize("n_done", [0, 3])
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
-def test_loss_that_is_not_finite_stops_with_advice(bad):
-    epochs = iter([[1.0], [1.0, bad, 1.0]])
-    stops = []
-    with pytest.raises(FloatingPointError, match=r"epoch 2.*learning_rate"):
-        run_epochs(lambda: next(epochs), torch.tensor, 5, after_epoch=stops.append)
+def test_loss_that_is_not_finite_stops_with_advice(bad, n_done):
+    epochs, stops = iter([[1.0], [1.0, bad, 1.0]]), []
+    options = {"n_done": n_done, "after_epoch": stops.append}
+    advice = rf"became {bad} in epoch {n_done + 2}: lower learning_rate"
+    with pytest.raises(FloatingPointError, match=advice):
+        run_epochs(lambda: next(epochs), torch.tensor, 5, **options)
     assert stops == [False]
 
 
