@@ -150,8 +150,8 @@ def test_an_interrupted_fit_ends_as_an_uninterrupted_one(
 def test_wherever_it_was_interrupted(long, planted, folder, options, epoch):
     X = planted.train
     expected = without_checkpoint(long(**options)).fit(X)
-    if epoch is not None and epoch > expected.n_iter_:
-        pytest.skip("stopped before")
+    # Early stopping may have ended the training before.
+    epoch = epoch and min(epoch, expected.n_iter_)
     interrupt(long(**options), X, epoch)
     assert len(files_in(folder)) == (epoch != 1)
     assert_identical(long(**options).fit(X), expected)
