@@ -11,7 +11,7 @@ import torch
 
 from sksparse_rec._numerics.compiling import compile_with
 from sksparse_rec._numerics.optimizer import BETA1, BETA2, EPSILON
-from sksparse_rec._numerics.threads import cut, n_parts, run_parts
+from sksparse_rec._numerics.threads import cut, cut_evenly, n_parts, run_parts
 
 # Entries below which a second thread costs more than it brings.
 WORTH_THREADS = 1 << 16
@@ -29,9 +29,8 @@ def profiles(rows, batch):
     U = values.new_zeros(batch.n_users, rows.n_components)
     starts = _starts(batch.users.numpy(), batch.n_users)
     arguments = values.numpy(), columns, starts, batch.items.numpy()
-    _in_threads(
-        _profiles, starts, rows.width, *arguments, batch.values.numpy(), U.numpy()
-    )
+    bounds = _by_work(starts, rows.width)
+    _in_threads(_profiles, bounds, *arguments, batch.values.numpy(), U.numpy())
     return U
 
 
@@ -43,7 +42,8 @@ def profiles_adjoint(rows, batch, dU):
     starts, order = _group(items, batch.n_items)
     weights = batch.values.numpy()[order]
     arguments = columns, starts, users[order], weights, dU.contiguous().numpy()
-    _in_threads(_profiles_adjoint, starts, rows.width, *arguments, gradient.numpy())
+    bounds = _by_work(starts, rows.width)
+    _in_threads(_profiles_adjoint, bounds, *arguments, gradient.numpy())
     return gradient
 
 
@@ -53,7 +53,7 @@ def gram(rows):
     m = rows.n_components
     half = values.new_zeros(m, m)
     pairs = rows.cached("pairs", lambda: _pairs_before(columns, m))
-    _in_threads(_gram, pairs, 1, values.numpy(), columns, half.numpy())
+    _in_threads(_gram, _by_work(pairs), values.numpy(), columns, half.numpy())
     return half + half.T
 
 
@@ -61,9 +61,8 @@ def gram_adjoint(rows, H):
     """Return ``A H`` at the pattern for a symmetric ``H``."""
     values, columns = _arrays(rows)
     gradient = torch.empty_like(values)
-    starts = np.arange(len(values) + 1)
     arguments = values.numpy(), columns, H.contiguous().numpy(), gradient.numpy()
-    _in_threads(_gram_adjoint, starts, rows.width**2, *arguments)
+    _in_threads(_gram_adjoint, _evenly(len(values), rows.width**2), *arguments)
     return gradient
 
 
@@ -71,9 +70,8 @@ def scores(rows, UT):
     """Return ``A Uᵀ``, shape (n_items, n_users), from ``UT`` (m, n_users)."""
     values, columns = _arrays(rows)
     YT = values.new_zeros(len(values), UT.shape[1])
-    starts = np.arange(len(values) + 1)
     arguments = values.numpy(), columns, UT.contiguous().numpy(), YT.numpy()
-    _in_threads(_scores, starts, rows.width * UT.shape[1], *arguments)
+    _in_threads(_scores, _evenly(len(values), rows.width * UT.shape[1]), *arguments)
     return YT
 
 
@@ -81,21 +79,19 @@ def scores_adjoint(rows, UT, dYT):
     """Return ``dYᵀ U`` at the pattern, and ``Aᵀ dYᵀ`` (m, n_users)."""
     values, columns = _arrays(rows)
     gradient = torch.empty_like(values)
-    starts = np.arange(len(values) + 1)
-    bounds = _bounds(starts, rows.width * UT.shape[1])
+    bounds = _evenly(len(values), rows.width * UT.shape[1])
     shares = UT.new_zeros(len(bounds) - 1, *UT.shape)
     arguments = values.numpy(), columns, UT.contiguous().numpy()
     arguments += dYT.contiguous().numpy(), gradient.numpy(), shares.numpy()
-    run_parts(lambda *part: _scores_adjoint(*part, *arguments), bounds)
+    _in_threads(_scores_adjoint, bounds, *arguments)
     return gradient, shares.sum(dim=0)
 
 
 def unit_rows(values):
     """Return ``values`` with rows of unit length, and the lengths (n_rows, 1)."""
     units, norms = torch.empty_like(values), values.new_empty(len(values), 1)
-    starts = np.arange(len(values) + 1)
     arguments = values.numpy(), units.numpy(), norms.numpy()
-    _in_threads(_unit_rows, starts, values.shape[1], *arguments)
+    _in_threads(_unit_rows, _evenly(*values.shape), *arguments)
     return units, norms
 
 
@@ -104,14 +100,14 @@ def descend_(optimizer, values, gradient, units, norms, learning_rate):
 
     It is ``products_torch.tangent_`` and then ``optimizer.step_``, in one pass.
     """
-    starts = np.arange(len(values) + 1)
     arrays = gradient, units, norms, values, optimizer.first, optimizer.second
     arguments = [array.numpy() for array in arrays]
     correction, now, ahead = optimizer.advance(learning_rate)
     # Numbers of the type of the arrays, so that nothing is widened on the way.
     numbers = BETA1, 1 - BETA1, BETA2, 1 - BETA2, correction, EPSILON, now, ahead
     numbers = np.array(numbers, dtype=arguments[0].dtype)
-    _in_threads(_descend, starts, values.shape[1] * 4, *arguments, numbers)
+    bounds = _evenly(len(values), values.shape[1] * 4)
+    _in_threads(_descend, bounds, *arguments, numbers)
 
 
 def _arrays(rows):
@@ -128,16 +124,22 @@ def _starts(sorted_labels, n_labels):
     return np.searchsorted(sorted_labels, np.arange(n_labels + 1))
 
 
-def _bounds(starts, work):
-    """Cut what lies between ``starts``, each entry of it ``work`` multiplications."""
-    return cut(starts, n_parts() if starts[-1] * work >= WORTH_THREADS else 1)
+def _evenly(n_things, work):
+    """Give bounds for the threads; a thing takes ``work`` multiplications."""
+    return cut_evenly(n_things, _n_parts(n_things * work))
 
 
-def _in_threads(kernel, starts, work, *arguments):
-    run_parts(
-        lambda *part: kernel(*part, *arguments),
-        _bounds(starts, work),
-    )
+def _by_work(starts, work=1):
+    """Give bounds for things of ``starts[i + 1] - starts[i]`` times ``work`` each."""
+    return cut(starts, _n_parts(starts[-1] * work))
+
+
+def _n_parts(work):
+    return n_parts() if work >= WORTH_THREADS else 1
+
+
+def _in_threads(kernel, bounds, *arguments):
+    run_parts(lambda *part: kernel(*part, *arguments), bounds)
 
 
 @_compile

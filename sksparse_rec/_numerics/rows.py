@@ -18,13 +18,12 @@ pattern only, so its memory is O(n_items × n_nonzero); nothing of n_items × m 
 from dataclasses import dataclass, field, replace
 from functools import cache
 
-import numpy as np
 import torch
 from torch.nn.functional import embedding_bag
 
 from sksparse_rec._numerics import products_torch
 from sksparse_rec._numerics.compiling import load_compiled
-from sksparse_rec._numerics.threads import cut, n_parts, run_parts
+from sksparse_rec._numerics.threads import cut_evenly, n_parts, run_parts
 
 # Multiplications below which a second thread costs more than it brings.
 WORTH_THREADS = 1 << 22
@@ -48,7 +47,7 @@ def _multiply(A, B):
         torch.set_num_threads(1)
         torch.mm(A[first:last], B, out=C[first:last])
 
-    run_parts(multiply_part, cut(np.arange(len(A) + 1), parts))
+    run_parts(multiply_part, cut_evenly(len(A), parts))
     return C
 
 

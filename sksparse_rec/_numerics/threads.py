@@ -64,6 +64,11 @@ def cut(starts, n_parts):
     return [0, *(int(cut) for cut in cuts[1:]), len(starts) - 1]
 
 
+def cut_evenly(n_things, n_parts):
+    """Return bounds of ``n_parts`` ranges of as many things each, give or take one."""
+    return [n_things * part // n_parts for part in range(n_parts + 1)]
+
+
 def run_parts(function, bounds):
     """Call ``function(part, first, last)`` for every part, each in a thread.
 

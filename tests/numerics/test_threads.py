@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from sksparse_rec._numerics.threads import cut, n_parts, run_parts, thread_count
+from sksparse_rec._numerics.threads import (
+    cut,
+    cut_evenly,
+    n_parts,
+    run_parts,
+    thread_count,
+)
 
 
 @pytest.fixture
@@ -105,6 +111,15 @@ def test_cut_covers_everything_once_and_evenly(n):
 
 def test_cut_of_nothing():
     assert cut(np.zeros(4), 2) == [0, 0, 3]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 7])
+@pytest.mark.parametrize("n_things", [0, 1, 5, 200])
+def test_even_parts_differ_by_one_thing_at_most(n_things, n):
+    bounds = cut_evenly(n_things, n)
+    assert (bounds[0], bounds[-1], len(bounds)) == (0, n_things, n + 1)
+    sizes = np.diff(bounds)
+    assert 0 <= sizes.min() <= sizes.max() <= sizes.min() + 1
 
 
 def test_run_parts_runs_every_part_in_its_thread():
