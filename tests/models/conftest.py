@@ -5,6 +5,7 @@ import pytest
 import scipy.sparse as sp
 
 from sksparse_rec import CompressedELSA
+from sksparse_rec.model_selection import score_ranking
 
 SMALL = {
     "n_components": 16,
@@ -38,3 +39,35 @@ def tiny_interactions():
     ratings = rng.integers(1, 6, (40, 12)) * (rng.random((40, 12)) < 0.35)
     ratings[0, 0] = 5
     return sp.csr_array(ratings.astype(np.float64))
+
+
+@pytest.fixture(name="assert_valid_embeddings", scope="session")
+def make_assertion_of_embeddings():
+    """A function that asserts unit rows of at most ``n_nonzero`` entries."""
+
+    def assert_valid_embeddings(model, n_nonzero):
+        A = model.item_embeddings_
+        assert isinstance(A, sp.csr_array)
+        assert A.dtype == np.float32
+        assert A.has_canonical_format
+        assert np.all(A.data != 0)
+        np.testing.assert_allclose(sp.linalg.norm(A, axis=1), 1, rtol=1e-5)
+        assert np.diff(A.indptr).max() <= n_nonzero
+
+    return assert_valid_embeddings
+
+
+@pytest.fixture(name="popularity_score", scope="session")
+def make_popularity_score():
+    """A function that scores the most popular items of some users on others."""
+
+    def popularity_score(train, test, k=100):
+        popularity = np.diff(train.tocsc().indptr).astype(float)
+
+        def recommend(X, *, k, exclude_seen):
+            scores = np.where(X.toarray() != 0, -1, popularity)
+            return np.argsort(-scores, axis=1, kind="stable")[:, :k]
+
+        return score_ranking(recommend, test, k=k)
+
+    return popularity_score
