@@ -4,13 +4,23 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from sksparse_rec import CompressedELSA
+from sksparse_rec import CompressedELSA, CompressedELSACV
 from sksparse_rec.model_selection import score_ranking
 
 SMALL = {
     "n_components": 16,
     "n_nonzero": 4,
     "max_iter": 3,
+    "batch_size": 64,
+    "random_state": 0,
+}
+
+SMALL_SEARCH = {
+    "n_components": 16,
+    "n_nonzero": (8, 4, 2),
+    "cv": 2,
+    "max_iter": 2,
+    "max_iter_per_level": 1,
     "batch_size": 64,
     "random_state": 0,
 }
@@ -30,6 +40,22 @@ def make_model():
 def fitted(make, planted):
     """A model fitted on the planted clusters; tests must not change it."""
     return make().fit(planted.train)
+
+
+@pytest.fixture(name="make_cv", scope="session")
+def make_search():
+    """A function that makes a small unfitted search over levels."""
+
+    def make_cv(**options):
+        return CompressedELSACV(**(SMALL_SEARCH | options))
+
+    return make_cv
+
+
+@pytest.fixture(scope="session")
+def fitted_cv(make_cv, planted):
+    """A search on the planted clusters; tests must not change it."""
+    return make_cv().fit(planted.train)
 
 
 @pytest.fixture(name="tiny", scope="session")

@@ -1,13 +1,11 @@
-"""CompressedELSACV: grid, folds, rules, budgets, refit, and what it inherits."""
+"""CompressedELSACV: budgets, folds, scores, refit, and what it inherits."""
 
-import logging
 import pickle
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-import torch
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -25,22 +23,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sksparse_rec import CompressedELSA, CompressedELSACV, top_items
 from sksparse_rec.model_selection import holdout_split, make_ranking_scorer
 from sksparse_rec.models import _compressed_elsa_cv
-from sksparse_rec.models._levels import select_level, sparsity_grid
 from sksparse_rec.models._path import fit_path
-
-SMALL = {
-    "n_components": 16,
-    "n_nonzero": (8, 4, 2),
-    "cv": 2,
-    "max_iter": 2,
-    "max_iter_per_level": 1,
-    "batch_size": 64,
-    "random_state": 0,
-}
-
-
-def make_cv(**options):
-    return CompressedELSACV(**(SMALL | options))
 
 
 def estimator_of(cv):
@@ -67,13 +50,19 @@ class ScoreTable:
         return self.scores[estimator.n_nonzero]
 
 
-@pytest.fixture(scope="module")
-def fitted_cv(planted):
-    """A search on the planted clusters; tests must not change it."""
-    return make_cv().fit(planted.train)
-
-
-@parametrize_with_checks([make_cv(n_components=8, n_nonzero=(4, 2))])
+@parametrize_with_checks(
+    [
+        CompressedELSACV(
+            8,
+            n_nonzero=(4, 2),
+            cv=2,
+            max_iter=2,
+            max_iter_per_level=1,
+            batch_size=64,
+            random_state=0,
+        )
+    ]
+)
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
@@ -85,50 +74,7 @@ def test_defaults_are_those_of_the_plain_estimator():
     assert cv["n_nonzero"] == (256, 128, 64, 32, 16, 8)
 
 
-# The grid and the budgets
-
-
-@pytest.mark.parametrize(
-    ("levels", "largest", "budget", "expected"),
-    [
-        ((8, 4, 2), 16, None, [8, 4, 2]),
-        ([2, 8, 4, 8], 16, None, [8, 4, 2]),
-        (np.array([2, 8, 4], dtype=np.int8), 1000, None, [8, 4, 2]),
-        (np.array([2**63, 4], dtype=np.uint64), 16, None, [16, 4]),
-        ((64, 32, 4), 16, None, [16, 4]),
-        ((64, 32, 4), 4, None, [4]),
-        ((64, 32, 4), 100, 10, [10, 4]),
-        ((64, 32, 4), 100, 32, [32, 4]),
-        ((64, 32, 4), 100, 33, [33, 32, 4]),
-        ((64, 32, 4), 100, 64, [64, 32, 4]),
-        # A budget caps the levels that were asked for, it adds none above them.
-        ((64, 32, 4), 100, 90, [64, 32, 4]),
-        ((64, 32, 4), 100, 1, [1]),
-        ((64, 32, 4), 20, 40, [20, 4]),
-    ],
-)
-def test_grid(levels, largest, budget, expected):
-    grid = sparsity_grid(levels, largest, budget)
-    np.testing.assert_array_equal(grid, expected)
-    assert grid.dtype == np.int64
-
-
-@pytest.mark.parametrize(
-    ("levels", "message"),
-    [
-        ((), "at least one level"),
-        ([[4, 2]], r"at least one level, got shape \(1, 2\)"),
-        (8, r"at least one level, got shape \(\): pass"),
-        ((4, 0), r"at least 1, got \[4, 0\]"),
-        ((4, -1), "at least 1"),
-        ((4.0, 2.0), r"integers.*\[4.0, 2.0\]"),
-        ((True, True), "integers"),
-        (("8", "4"), "integers"),
-    ],
-)
-def test_levels_that_are_none(levels, message):
-    with pytest.raises(ValueError, match=message):
-        sparsity_grid(levels, 16)
+# The budgets
 
 
 @pytest.mark.parametrize(
@@ -145,7 +91,7 @@ def test_levels_that_are_none(levels, message):
         ({"max_bytes": 8 * 12 * 6, "max_bytes_per_item": 24}, [3, 2]),
     ],
 )
-def test_budgets(tiny, options, expected):
+def test_budgets(make_cv, tiny, options, expected):
     model = make_cv(**options).fit(tiny)
     np.testing.assert_array_equal(model.n_nonzero_grid_, expected)
     held = 8 * np.diff(model.item_embeddings_.indptr)
@@ -163,19 +109,19 @@ def test_budgets(tiny, options, expected):
         ({"max_bytes": 95.5}, "max_bytes=95.5 .* 12 items: it must be at least 96"),
     ],
 )
-def test_a_budget_below_one_nonzero_names_the_smallest(tiny, options, message):
+def test_a_budget_below_one_nonzero_names_the_smallest(make_cv, tiny, options, message):
     with pytest.raises(ValueError, match=message):
         make_cv(**options).fit(tiny)
 
 
-def test_levels_are_clipped_to_components_and_items(tiny):
+def test_levels_are_clipped_to_components_and_items(make_cv, tiny):
     model = make_cv(n_nonzero=(100, 2), n_components=5).fit(tiny)
     np.testing.assert_array_equal(model.n_nonzero_grid_, [5, 2])
     model = make_cv(n_nonzero=(100, 2), n_components=64).fit(tiny)
     np.testing.assert_array_equal(model.n_nonzero_grid_, [12, 2])
 
 
-def test_levels_that_the_data_cannot_fill(checkerboard):
+def test_levels_that_the_data_cannot_fill(make_cv, checkerboard):
     # An item meets half of the others.
     model = make_cv(n_components=30, n_nonzero=(30, 20, 10)).fit(checkerboard)
     np.testing.assert_array_equal(model.n_nonzero_grid_, [30, 20, 10])
@@ -185,62 +131,10 @@ def test_levels_that_the_data_cannot_fill(checkerboard):
 # The rules
 
 
-def slowly_selected(scores, rule):
-    """Try the levels from the smallest on, in words."""
-    means = [sum(row) / len(row) for row in scores]
-    best = max(means)
-    spread = scores[means.index(best)]
-    error = (sum((s - best) ** 2 for s in spread) / (len(spread) - 1)) ** 0.5
-    loss = {
-        "best": 0,
-        "one_standard_error": error / len(spread) ** 0.5,
-    }.get(rule, rule if isinstance(rule, str) else rule * abs(best))
-    for index in reversed(range(len(means))):
-        if means[index] >= best - loss:
-            return index
-    raise AssertionError
-
-
-@pytest.mark.parametrize("rule", ["best", "one_standard_error", 0.025, 0.4])
-@pytest.mark.parametrize("sign", [1, -1])
-def test_selection_equals_a_slow_search(rule, sign):
-    rng = np.random.default_rng(0)
-    for _ in range(50):
-        scores = sign * rng.random((6, 4)).round(2)
-        assert select_level(scores, rule) == slowly_selected(scores.tolist(), rule)
-
-
-@pytest.mark.parametrize(
-    ("rule", "expected"),
-    [
-        ("best", 1),
-        # The best level has mean 0.5 and standard error 0.02 / sqrt(2).
-        ("one_standard_error", 2),
-        (0.001, 1),
-        (0.025, 2),
-        # The dip at the fourth level does not hide the fifth.
-        (0.05, 4),
-        (0.5, 5),
-    ],
-)
-def test_selection_by_hand(rule, expected):
-    scores = np.array(
-        [[0.48, 0.50], [0.48, 0.52], [0.47, 0.51], [0.4, 0.4], [0.47, 0.49], [0.3, 0.3]]
-    )
-    scores[1] = [0.5 - 0.02 / np.sqrt(2), 0.5 + 0.02 / np.sqrt(2)]
-    assert select_level(scores, rule) == expected
-
-
-def test_ties_go_to_fewer_bytes():
-    assert select_level(np.full((4, 3), 0.25), "best") == 3
-    assert select_level(np.zeros((4, 3)), "one_standard_error") == 3
-    assert select_level(np.zeros((4, 1)), 0.1) == 3
-
-
 @pytest.mark.parametrize(
     ("rule", "selected"), [("best", 8), (0.01, 8), (0.1, 4), (0.5, 2)]
 )
-def test_the_rule_decides_the_refit(planted, rule, selected):
+def test_the_rule_decides_the_refit(make_cv, planted, rule, selected):
     scoring = ScoreTable(n8=0.50, n4=0.46, n2=0.26)
     model = make_cv(rule=rule, scoring=scoring).fit(planted.train)
     np.testing.assert_array_equal(
@@ -253,7 +147,7 @@ def test_the_rule_decides_the_refit(planted, rule, selected):
     assert np.diff(model.item_embeddings_.indptr).max() == selected
 
 
-def test_one_standard_error_needs_two_folds(tiny):
+def test_one_standard_error_needs_two_folds(make_cv, tiny):
     split = ShuffleSplit(1, random_state=0)
     with pytest.raises(ValueError, match="at least 2 folds, but cv makes 1"):
         make_cv(cv=split, rule="one_standard_error").fit(tiny)
@@ -273,7 +167,7 @@ def test_scores_are_those_of_paths_trained_by_hand(fitted_cv, planted):
 
 
 @pytest.mark.parametrize("rule", ["best", 0.9])
-def test_the_refit_is_a_path_on_all_users(planted, rule):
+def test_the_refit_is_a_path_on_all_users(make_cv, planted, rule):
     model = make_cv(rule=rule).fit(planted.train)
     levels = model.n_nonzero_grid_[: model.best_index_ + 1]
     assert rule == "best" or len(levels) == 3
@@ -286,7 +180,7 @@ def test_the_refit_is_a_path_on_all_users(planted, rule):
     )
 
 
-def test_one_level_equals_the_plain_estimator(planted):
+def test_one_level_equals_the_plain_estimator(make_cv, planted):
     cv = make_cv(n_nonzero=(4,)).fit(planted.train)
     plain = estimator_of(cv).set_params(n_nonzero=4).fit(planted.train)
     assert (cv.item_embeddings_ != plain.item_embeddings_).nnz == 0
@@ -297,7 +191,7 @@ def test_one_level_equals_the_plain_estimator(planted):
 @pytest.mark.parametrize(
     "scoring", [make_ranking_scorer("recall", k=5), make_ranking_scorer(k=10)]
 )
-def test_other_scorers(planted, scoring):
+def test_other_scorers(make_cv, planted, scoring):
     model = make_cv(scoring=scoring).fit(planted.train)
     train, test = next(KFold(2).split(planted.train))
     models = train_path(model, planted.train[train], [8, 4, 2])
@@ -316,13 +210,13 @@ def test_other_scorers(planted, scoring):
     ],
     ids=["int", "KFold", "ShuffleSplit", "list", "generator of masks"],
 )
-def test_kinds_of_folds(tiny, cv, n_folds):
+def test_kinds_of_folds(make_cv, tiny, cv, n_folds):
     model = make_cv(cv=cv).fit(tiny)
     assert model.score_path_.shape == (3, n_folds)
     assert np.all((model.score_path_ > 0) & (model.score_path_ <= 1))
 
 
-def test_labels_reach_the_splitter(tiny):
+def test_labels_reach_the_splitter(make_cv, tiny):
     labels = np.repeat([0, 1], [30, 10])
     seen = []
 
@@ -339,7 +233,7 @@ def test_labels_reach_the_splitter(tiny):
 
 
 @pytest.mark.parametrize("container", [sp.csr_array, sp.coo_matrix, np.asarray])
-def test_targets_reach_the_scorer(planted, container):
+def test_targets_reach_the_scorer(make_cv, planted, container):
     history, targets = holdout_split(planted.train, random_state=3)
     as_given = container(targets.toarray() if container is np.asarray else targets)
     model = make_cv().fit(history, as_given)
@@ -349,31 +243,31 @@ def test_targets_reach_the_scorer(planted, container):
     np.testing.assert_allclose(model.score_path_[:, 0], expected)
 
 
-def test_folds_are_of_users(tiny):
+def test_folds_are_of_users(make_cv, tiny):
     with pytest.raises(ValueError, match=r"n_splits=3 greater than.*n_samples=2"):
         make_cv(cv=3).fit(tiny[:2])
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         make_cv().fit(tiny, np.zeros(7))
 
 
-def test_leave_one_out_hides_items_of_a_single_user(tiny):
+def test_leave_one_out_hides_items_of_a_single_user(make_cv, tiny):
     model = make_cv(cv=LeaveOneOut(), n_nonzero=(2,)).fit(tiny[:5])
     assert model.score_path_.shape == (1, 5)
 
 
-def test_a_catalogue_of_one_item_cannot_be_ranked(tiny):
+def test_a_catalogue_of_one_item_cannot_be_ranked(make_cv, tiny):
     with pytest.raises(ValueError, match=r"1 feature\(s\) while a minimum of 2"):
         make_cv().fit(tiny[:, [0]])
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_scores_must_be_finite(tiny, value):
+def test_scores_must_be_finite(make_cv, tiny, value):
     scoring = ScoreTable(n8=0.1, n4=value, n2=0.1)
     with pytest.raises(ValueError, match=f"scoring returned {value} in fold 0 for 4"):
         make_cv(scoring=scoring).fit(tiny)
 
 
-def test_users_of_a_fold_must_have_something_to_hide(tiny):
+def test_users_of_a_fold_must_have_something_to_hide(make_cv, tiny):
     single = sp.csr_array(np.eye(12))
     with pytest.raises(ValueError, match="None of the 6 users has targets"):
         make_cv().fit(single)
@@ -398,7 +292,7 @@ def test_users_of_a_fold_must_have_something_to_hide(tiny):
         {"n_components": 0},
     ],
 )
-def test_parameters_out_of_range(tiny, options):
+def test_parameters_out_of_range(make_cv, tiny, options):
     model = make_cv(**options)
     before = set(vars(model))
     with pytest.raises(ValueError):
@@ -436,7 +330,7 @@ def test_methods_are_those_of_the_selected_model(fitted_cv, planted):
     assert fitted_cv.item_embeddings_ is best.item_embeddings_
 
 
-def test_the_interactions_of_fit_encode_new_items(planted):
+def test_the_interactions_of_fit_encode_new_items(make_cv, planted):
     model = make_cv().fit(planted.train)
     codes = model.encode_items(planted.train[:, [0, 5]])
     expected = model.encode_items(planted.train[:, [0, 5]], planted.train)
@@ -446,7 +340,7 @@ def test_the_interactions_of_fit_encode_new_items(planted):
         copy.encode_items(planted.train[:, [0]])
 
 
-def test_predict_is_absent_for_labels_of_few_items(tiny):
+def test_predict_is_absent_for_labels_of_few_items(make_cv, tiny):
     # As in CompressedELSA: scikit-learn's checks take it for a predictor of labels.
     model = make_cv().fit(tiny[:, :8], np.arange(40) % 2)
     assert not hasattr(model, "predict")
@@ -455,7 +349,7 @@ def test_predict_is_absent_for_labels_of_few_items(tiny):
     assert hasattr(model, "predict")
 
 
-def test_an_unfitted_estimator_says_so(planted):
+def test_an_unfitted_estimator_says_so(make_cv, planted):
     for call in (
         lambda model: model.recommend(planted.test),
         lambda model: model.encode_items(planted.test, planted.test),
@@ -475,7 +369,7 @@ def test_sparse_results_have_the_configured_flavour(fitted_cv, planted, interfac
 NAMES = [f"item {i:02d}" for i in range(12)]
 
 
-def test_names_go_in_and_out(tiny):
+def test_names_go_in_and_out(make_cv, tiny):
     frame = pd.DataFrame(tiny.toarray(), columns=NAMES)
     named, plain = make_cv().fit(frame), make_cv().fit(tiny)
     np.testing.assert_array_equal(named.score_path_, plain.score_path_)
@@ -491,7 +385,7 @@ def test_names_go_in_and_out(tiny):
     assert not hasattr(named.best_estimator_, "feature_names_in_")
 
 
-def test_set_output_is_refused_in_the_words_of_scikit_learn(tiny):
+def test_set_output_is_refused_in_the_words_of_scikit_learn(make_cv, tiny):
     frame = pd.DataFrame(tiny.toarray(), columns=NAMES)
     model = make_cv().set_output(transform="pandas").fit(frame)
     with pytest.raises(ValueError, match="outputs a scipy sparse matrix"):
@@ -501,7 +395,7 @@ def test_set_output_is_refused_in_the_words_of_scikit_learn(tiny):
 # Inside scikit-learn
 
 
-def test_in_a_pipeline(tiny):
+def test_in_a_pipeline(make_cv, tiny):
     pipeline = make_pipeline(Binarizer(), make_cv()).fit(tiny)
     model = make_cv().fit(Binarizer().fit_transform(tiny))
     np.testing.assert_array_equal(pipeline[-1].score_path_, model.score_path_)
@@ -512,7 +406,7 @@ def test_in_a_pipeline(tiny):
     assert labelled.score(tiny, np.arange(40) % 2) == pipeline.score(tiny)
 
 
-def test_in_a_grid_search(planted):
+def test_in_a_grid_search(make_cv, planted):
     search = GridSearchCV(make_cv(), {"n_components": [2, 16]}, cv=2)
     search.fit(planted.train)
     assert search.best_params_ == {"n_components": 16}
@@ -525,7 +419,7 @@ def test_in_a_grid_search(planted):
     assert ids.shape == (80, 3)
 
 
-def test_a_search_by_a_ranking_scorer_scores_the_search(planted):
+def test_a_search_by_a_ranking_scorer_scores_the_search(make_cv, planted):
     scorer = make_ranking_scorer("recall", k=5)
     model = make_cv(scoring=scorer).fit(planted.train)
     expected = scorer(model.best_estimator_, planted.test)
@@ -546,108 +440,3 @@ def test_clone_and_pickle(fitted_cv, planted):
 
 def test_html_links_to_the_documentation(fitted_cv):
     assert "sksparse_rec.CompressedELSACV.html" in fitted_cv._repr_html_()
-
-
-# What fit promises besides
-
-
-def state_of(model):
-    return {name: pickle.dumps(value) for name, value in vars(model).items()}
-
-
-def test_fit_starts_over_and_repeats(fitted_cv, planted):
-    model = make_cv(n_nonzero=(5, 3)).fit(planted.test)
-    model.set_params(n_nonzero=(8, 4, 2)).fit(planted.train)
-    np.testing.assert_array_equal(model.score_path_, fitted_cv.score_path_)
-    assert (model.item_embeddings_ != fitted_cv.item_embeddings_).nnz == 0
-
-
-@pytest.mark.parametrize("random_state", [0, None, "instance"])
-def test_global_generators_and_threads_are_left_alone(tiny, random_state):
-    if random_state == "instance":
-        random_state = np.random.RandomState(0)
-    state, torch_state = np.random.get_state()[1], torch.get_rng_state()  # noqa: NPY002
-    make_cv(random_state=random_state, n_jobs=2).fit(tiny)
-    np.testing.assert_array_equal(state, np.random.get_state()[1])  # noqa: NPY002
-    assert torch.equal(torch_state, torch.get_rng_state())
-    assert torch.get_num_threads() == 1
-
-
-@pytest.mark.parametrize("where", [1, 3, 7], ids=["first fold", "fold", "last fold"])
-@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
-def test_an_interrupted_fit_leaves_the_estimator_as_it_was(tiny, where, error):
-    frame = pd.DataFrame(tiny.toarray(), columns=NAMES)
-    model = make_cv(cv=3).fit(frame)
-    saved = state_of(model)
-    calls = []
-
-    def scoring(estimator, X, y):
-        calls.append(1)
-        if len(calls) == where:
-            raise error
-        return 0.5
-
-    model.scoring = scoring
-    with pytest.raises(error):
-        model.fit(np.ones((9, 5)))
-    model.scoring = None
-    assert state_of(model) == saved
-    fresh = make_cv(cv=3, scoring=scoring)
-    before = set(vars(fresh))
-    calls.clear()
-    with pytest.raises(error):
-        fresh.fit(frame)
-    assert set(vars(fresh)) == before
-
-
-def test_an_interrupted_refit_leaves_the_estimator_as_it_was(tiny, monkeypatch):
-    model = make_cv().fit(tiny)
-    saved, n_calls = state_of(model), []
-
-    def interrupted(*arguments, **options):
-        n_calls.append(1)
-        if len(n_calls) == 3:
-            raise KeyboardInterrupt
-        return fit_path(*arguments, **options)
-
-    monkeypatch.setattr(_compressed_elsa_cv, "fit_path", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        model.fit(tiny[:30])
-    assert state_of(model) == saved
-
-
-def test_inputs_are_left_alone(tiny):
-    levels = [2, 8, 4, 8]
-    X = tiny.copy()
-    make_cv(n_nonzero=levels).fit(X)
-    assert levels == [2, 8, 4, 8]
-    assert (X != tiny).nnz == 0
-
-
-def test_any_container_gives_the_same(tiny):
-    expected = make_cv().fit(tiny).score_path_
-    for container in (sp.csr_matrix, sp.coo_array, sp.csc_array):
-        model = make_cv().fit(container(tiny))
-        np.testing.assert_array_equal(model.score_path_, expected)
-    np.testing.assert_array_equal(make_cv().fit(tiny.toarray()).score_path_, expected)
-
-
-def test_interactions_in_files(tiny, tmp_path):
-    arrays = []
-    for name in ("data", "indices", "indptr"):
-        np.save(tmp_path / f"{name}.npy", getattr(tiny, name))
-        arrays.append(np.load(tmp_path / f"{name}.npy", mmap_mode="r"))
-    mapped = sp.csr_array(tuple(arrays), shape=tiny.shape)
-    model = make_cv(cv=ShuffleSplit(2, random_state=0))
-    expected = clone(model).fit(tiny)
-    np.testing.assert_array_equal(model.fit(mapped).score_path_, expected.score_path_)
-
-
-@pytest.mark.parametrize("verbose", [0, 1])
-def test_verbose_logs_the_scores_of_the_folds(tiny, caplog, verbose):
-    with caplog.at_level(logging.INFO, logger="sksparse_rec"):
-        model = make_cv(verbose=verbose).fit(tiny)
-    assert len(caplog.messages) == 2 * verbose
-    if verbose:
-        assert caplog.messages[1].startswith("fold 2 of 2: ")
-        assert f"{model.score_path_[2, 1]:.4f} at 2" in caplog.messages[1]
