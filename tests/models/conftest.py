@@ -97,3 +97,19 @@ def make_popularity_score():
         return score_ranking(recommend, test, k=k)
 
     return popularity_score
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Where the checkpoints go; it does not exist yet."""
+    return tmp_path / "checkpoints"
+
+
+@pytest.fixture(name="long")
+def make_long_fits(make, folder):
+    """A function that makes a model of six epochs with a checkpoint."""
+
+    def long(**options):
+        return make(**{"max_iter": 6, "checkpoint": folder} | options)
+
+    return long
