@@ -96,6 +96,9 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     def inverse_transform(self, X):
         """Compute the scores of all items from profiles, ``Z Aᵀ``.
 
+        Where fitted with ``calibration=True`` they are the calibrated ones, as those
+        of ``recommend``.
+
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_users, n_components)
@@ -104,7 +107,8 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         Returns
         -------
         scores : ndarray of shape (n_users, n_items)
-            Dense: for the best items only use ``recommend``, whose memory is bounded.
+            Dense, float32 for float32 profiles and float64 otherwise or if calibrated:
+            for the best items only use ``recommend``, whose memory is bounded.
 
         Raises
         ------
@@ -320,6 +324,9 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
             s_i = Σ_l u_l a_il = Σ_j x_j ⟨a_j, a_i⟩,   u = x A.
 
+        Where fitted with ``calibration=True`` the contributions sum to the calibrated
+        score: ``a_i`` is then ``slope_i a_i + intercept_i u / ‖u‖``.
+
         Parameters
         ----------
         x : {array-like, sparse matrix} of shape (1, n_items) or (n_items,)
@@ -366,7 +373,7 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         shares = sp.coo_array(rows @ weighted.T)
         by_history = sp.csr_array(
             (shares.data, (shares.row, history.indices[shares.col])),
-            shape=(len(rows.indptr) - 1, A.shape[0]),
+            shape=(rows.shape[0], A.shape[0]),
         )
         return Bunch(
             by_latent=to_sparse_interface(by_latent),

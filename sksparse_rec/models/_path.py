@@ -117,22 +117,24 @@ def compressed_elsa_path(
     """Train item embeddings for several levels of sparsity in one descending run.
 
     Rows lose entries from level to level, and every level is trained to convergence
-    on the way, which costs little more than the first level alone. Use it to see what
-    a level costs in quality before choosing one; `CompressedELSACV` does that on
-    held-out users.
+    on the way, which costs little more than the first level alone. Use it to compare
+    the levels in a way of your own; `CompressedELSACV` scores them on held-out users
+    and chooses one.
 
     Parameters
     ----------
     X : {array-like, sparse matrix, DataFrame} of shape (n_users, n_items)
         Non-negative interactions: ones, counts or ratings.
     n_components : int, default=1024
-        Width of the embeddings. Levels above it are clipped to it.
+        Width of the embeddings; see `CompressedELSA`. Levels above it are clipped to
+        it.
     n_nonzero : sequence of int, default=(256, 128, 64, 32, 16, 8)
         Non-zeros of an item, the levels. They are trained in descending order,
         whatever the order here. Halving steps are a good choice.
     max_iter_per_level : int, default=6
         Epochs that a level is trained for by itself. The common run takes what they
-        leave of ``max_iter``.
+        leave of ``max_iter``. Raise it if low levels are worse than `CompressedELSA`
+        at the same ``n_nonzero``.
     **params : dict
         Other parameters of `CompressedELSA`, such as ``max_iter``, ``batch_size`` or
         ``random_state``; not those of a single fit: ``early_stopping``,
@@ -148,8 +150,12 @@ def compressed_elsa_path(
     Raises
     ------
     ValueError
-        If ``X`` is not a matrix of interactions, a level is not a positive integer, or
-        a parameter is out of its range or belongs to a single fit.
+        If ``X`` is empty or has negative, NaN or infinite values, a level is not a
+        positive integer, or a parameter is out of its range or belongs to a single fit.
+    TypeError
+        If `CompressedELSA` has no such parameter.
+    FloatingPointError
+        If the loss becomes infinite or NaN.
 
     See Also
     --------
@@ -158,9 +164,20 @@ def compressed_elsa_path(
 
     Notes
     -----
-    The pairs of non-zeros of an item are what makes a step expensive, and halving the
-    level quarters their number, so all lower levels together cost less than the
-    largest one. Low levels end a little below a fit of their own.
+    Time is that of ``max_iter`` epochs of `CompressedELSA` at the largest level and
+    ``max_iter_per_level`` at each of the others. The pairs of non-zeros of an item are
+    what makes a step expensive, O(n_items × n_nonzero²), and halving the level quarters
+    their number, so all lower levels together cost less than the largest one. The term
+    O(batch_size × n_components²) of a step does not shrink. Memory is that of a fit at
+    the largest level, beside the models of all levels: O(n_items × sum(n_nonzero)).
+
+    Low levels end a little below a fit of their own.
+
+    References
+    ----------
+    "Efficient Learning of Sparse Representations from Interactions", WWW 2026,
+    arXiv:2602.09935: Compressed ELSA, which loses non-zeros while it trains. To train
+    all levels in one run is this package's own.
 
     Examples
     --------

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from sksparse_rec import CompressedELSA, CompressedELSACV
 from sksparse_rec.model_selection import score_ranking
@@ -56,6 +58,27 @@ def make_search():
 def fitted_cv(make_cv, planted):
     """A search on the planted clusters; tests must not change it."""
     return make_cv().fit(planted.train)
+
+
+class LargestTensor(TorchDispatchMode):
+    """Remembers the largest tensor that any operation of torch returns."""
+
+    def __init__(self):
+        super().__init__()
+        self.n_entries = self.n_bytes = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for part in result if isinstance(result, tuple | list) else [result]:
+            if isinstance(part, torch.Tensor):
+                self.n_entries = max(self.n_entries, part.numel())
+                self.n_bytes = max(self.n_bytes, part.numel() * part.element_size())
+        return result
+
+
+@pytest.fixture(name="LargestTensor", scope="session")
+def largest_tensor():
+    return LargestTensor
 
 
 @pytest.fixture(name="tiny", scope="session")

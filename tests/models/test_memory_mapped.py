@@ -9,7 +9,6 @@ import sklearn
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import save_npz
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from sksparse_rec import CompressedELSA, top_items
 from sksparse_rec._numerics import anchors
@@ -132,31 +131,21 @@ def test_a_large_matrix_that_has_to_be_tidied_is_refused(make, tmp_path):
         make().fit(opened)
 
 
-class Largest(TorchDispatchMode):
-    """Remembers the bytes of the largest tensor that any operation made."""
+@pytest.fixture
+def memory_of(LargestTensor):
+    """Return the peak bytes of numpy and scipy, and the bytes of the largest tensor."""
 
-    def __init__(self):
-        super().__init__()
-        self.size = 0
+    def measure(call):
+        with LargestTensor() as largest:
+            torch.ones(1).add_(1)  # torch imports what it needs for this
+            tracemalloc.start()
+            try:
+                call()
+                return tracemalloc.get_traced_memory()[1], largest.n_bytes
+            finally:
+                tracemalloc.stop()
 
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        result = function(*args, **(kwargs or {}))
-        for part in result if isinstance(result, tuple | list) else [result]:
-            if isinstance(part, torch.Tensor):
-                self.size = max(self.size, part.numel() * part.element_size())
-        return result
-
-
-def memory_of(call):
-    """Peak bytes of numpy and scipy, and bytes of the largest tensor."""
-    with Largest() as largest:
-        torch.ones(1).add_(1)  # torch imports what it needs for this
-        tracemalloc.start()
-        try:
-            call()
-            return tracemalloc.get_traced_memory()[1], largest.size
-        finally:
-            tracemalloc.stop()
+    return measure
 
 
 def write_blocks(path, n_blocks, size):
@@ -174,7 +163,7 @@ def write_blocks(path, n_blocks, size):
     return 8 * n_blocks * size * length
 
 
-def test_the_file_is_not_read_into_memory(tmp_path, monkeypatch):
+def test_the_file_is_not_read_into_memory(tmp_path, monkeypatch, memory_of):
     monkeypatch.setattr(anchors, "CHUNK_ENTRIES", 1 << 15)
     monkeypatch.setattr(anchors, "BLOCK_ENTRIES", 1 << 14)
     monkeypatch.setattr("sksparse_rec._sparse.BLOCK_ENTRIES", 1 << 15)

@@ -1,7 +1,5 @@
 """The compiled start against scipy's on a problem of many rows, and its threads."""
 
-import sys
-
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -91,18 +89,3 @@ def test_wide_indices_and_read_only_arrays(X):
     S = anchor_embeddings(wide, anchors, 20, 5)
     for one, other in zip(arrays(S), arrays(expected), strict=True):
         assert_array_equal(one, other)
-
-
-def test_numba_that_does_not_import_is_reported(monkeypatch):
-    monkeypatch.setitem(sys.modules, anchors_numba.__name__, None)
-    anchors_module.load_compiled_anchors.cache_clear()
-    with pytest.warns(RuntimeWarning, match="numba is installed but does not import"):
-        assert anchors_module.load_compiled_anchors() is None
-    anchors_module.load_compiled_anchors.cache_clear()
-
-
-def test_a_process_without_jit_takes_scipy(monkeypatch):
-    monkeypatch.setattr("numba.config.DISABLE_JIT", True)
-    anchors_module.load_compiled_anchors.cache_clear()
-    assert anchors_module.load_compiled_anchors() is None
-    anchors_module.load_compiled_anchors.cache_clear()

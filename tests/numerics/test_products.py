@@ -1,13 +1,11 @@
 """Compiled products against plain torch, on rows too wide for the small problems."""
 
-import sys
-
 import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sksparse_rec._numerics import products_torch, rows
+from sksparse_rec._numerics import products_torch
 from sksparse_rec._numerics.batching import Batch
 from sksparse_rec._numerics.rows import SparseRows
 from sksparse_rec._numerics.threads import thread_count
@@ -117,18 +115,3 @@ def test_scores_adjoint(A, rng):
     UT = profiles_like(rng, A, 20).T.contiguous()
     dYT = torch.from_numpy(rng.normal(size=(N_ITEMS, 20))).to(UT.dtype)
     assert_same("scores_adjoint", A, UT, dYT)
-
-
-def test_numba_that_does_not_import_is_reported(monkeypatch):
-    monkeypatch.setitem(sys.modules, products_numba.__name__, None)
-    rows.load_compiled_products.cache_clear()
-    with pytest.warns(RuntimeWarning, match="numba is installed but does not import"):
-        assert rows.load_compiled_products() is None
-    rows.load_compiled_products.cache_clear()
-
-
-def test_a_process_without_jit_takes_torch(monkeypatch):
-    monkeypatch.setattr("numba.config.DISABLE_JIT", True)
-    rows.load_compiled_products.cache_clear()
-    assert rows.load_compiled_products() is None
-    rows.load_compiled_products.cache_clear()
