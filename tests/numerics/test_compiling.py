@@ -5,8 +5,9 @@ import sys
 import pytest
 
 from sksparse_rec._numerics import anchors, rows
+from sksparse_rec._numerics.compiling import compile_with
 
-pytest.importorskip("numba")
+njit = pytest.importorskip("numba").njit
 
 LOADERS = {
     "products_numba": rows.load_compiled_products,
@@ -45,3 +46,15 @@ def test_without_numba_nothing_is_loaded(load, monkeypatch):
 def test_without_jit_nothing_is_loaded(load, monkeypatch):
     monkeypatch.setattr("numba.config.DISABLE_JIT", True)
     assert load() is None
+
+
+def test_nowhere_to_keep_machine_code():
+    """As of a function without a file, where no cache folder can be written to."""
+    names = {}
+    exec("def double(x):\n    return x + x", names)
+    with pytest.raises(RuntimeError, match="cannot cache"):
+        njit(cache=True)(names["double"])
+    double = compile_with(fastmath={"contract"})(names["double"])
+    assert double(1.5) == 3
+    assert double.targetoptions["nogil"]
+    assert double.targetoptions["fastmath"] == {"contract"}

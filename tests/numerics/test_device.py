@@ -4,6 +4,7 @@ import torch
 from numpy.testing import assert_array_equal
 
 from sksparse_rec._numerics.device import (
+    has_bfloat16,
     make_generator,
     resolve_device,
     to_csr,
@@ -36,6 +37,30 @@ def test_auto_takes_cuda_where_there_is_one(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert resolve_device("auto").type == resolve_device("cuda:0").type == "cuda"
     assert resolve_device("cpu").type == "cpu"
+
+
+def test_a_device_that_nothing_is_computed_on():
+    with pytest.raises(ValueError, match=r"device='meta' is not supported: pass 'au"):
+        resolve_device("meta")
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_bfloat16_in_hardware(monkeypatch, answer):
+    # A GPU is asked for its own, and not for what it emulates.
+    monkeypatch.setattr(
+        torch.cuda,
+        "is_bf16_supported",
+        lambda including_emulation: answer or including_emulation,
+    )
+    assert has_bfloat16(torch.device("cuda")) is answer
+    assert not has_bfloat16(torch.device("mps"))
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.delattr(torch.cpu, name, raising=False)
+    assert not has_bfloat16(torch.device("cpu"))
+    monkeypatch.setattr(
+        torch.cpu, "_is_amx_tile_supported", lambda: answer, raising=False
+    )
+    assert has_bfloat16(torch.device("cpu")) is answer
 
 
 def test_generator_is_its_own():
