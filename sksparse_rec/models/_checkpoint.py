@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sksparse_rec._files import read_arrays, write_arrays
+from sksparse_rec.models._training import is_warm
 
 FORMAT = 1
 # Parameters that do not change the result, and the seed, which has a place of its own.
@@ -39,7 +40,7 @@ class Checkpoint:
         kept = {k: _plain(v) for k, v in params.items() if k not in NOT_THE_RESULT}
         digest = hashlib.sha256()
         digest.update(json.dumps([FORMAT, kept, seed], sort_keys=True).encode())
-        if estimator.warm_start and hasattr(estimator, "item_embeddings_"):
+        if is_warm(estimator):
             _hash_matrix(digest, estimator.item_embeddings_)
         _hash_matrix(digest, X)
         return cls(estimator.checkpoint, digest.hexdigest()[:32])

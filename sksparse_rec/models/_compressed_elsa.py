@@ -23,6 +23,7 @@ from sksparse_rec.models._base import (
 )
 from sksparse_rec.models._fit import FitRun, train_one_epoch
 from sksparse_rec.models._new_items import NewItemsMixin
+from sksparse_rec.models._training import is_warm
 
 
 class CompressedELSA(
@@ -343,8 +344,7 @@ class CompressedELSA(
             If the loss becomes infinite or NaN.
         """
         with rolled_back_on_error(self):
-            goes_on = self.warm_start and hasattr(self, "item_embeddings_")
-            X = check_interactions(X, estimator=self, reset=not goes_on)
+            X = check_interactions(X, estimator=self, reset=not is_warm(self))
             self._publish(FitRun(self, X, y).run())
             self._has_labels = is_labels(y)
         self._keep_interactions(X)

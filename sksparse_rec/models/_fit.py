@@ -20,6 +20,7 @@ from sksparse_rec._sparse import is_mapped
 from sksparse_rec.models._checkpoint import Checkpoint
 from sksparse_rec.models._training import (
     calibrate_items,
+    is_warm,
     item_popularity,
     schedule_of,
     setting_of,
@@ -65,7 +66,7 @@ class FitRun:
     def __init__(self, estimator, X, y):
         self.estimator, self.X, self.y = estimator, X, y
         self.schedule = schedule_of(estimator, X.shape[1])
-        self.is_warm = estimator.warm_start and hasattr(estimator, "item_embeddings_")
+        self.is_warm = is_warm(estimator)
         if self.is_warm:
             self.schedule = _warm_schedule(estimator, self.schedule)
         self.seed = draw_seed(estimator.random_state)
@@ -135,8 +136,7 @@ class FitRun:
 
     def _resume(self, arrays, meta):
         scalars = meta["state"]
-        of_state = {k[6:]: v for k, v in arrays.items() if k.startswith("state.")}
-        of_best = {k[5:]: v for k, v in arrays.items() if k.startswith("best.")}
+        of_state, of_best = (_under(name, arrays) for name in ("state", "best"))
         self.state = TrainingState.from_arrays(of_state | scalars, self.setting)
         self.anchors = arrays["anchors"]
         restore_generator(self.generator, arrays["generator"])
@@ -205,10 +205,10 @@ class FitRun:
             "state": scalars,
             "best": None,
         }
-        arrays = {f"state.{name}": array for name, array in arrays.items()}
+        arrays = _prefixed("state", arrays)
         if self.progress.best is not None:
             best, meta["best"] = _split(self.progress.best.to_arrays())
-            arrays |= {f"best.{name}": array for name, array in best.items()}
+            arrays |= _prefixed("best", best)
         arrays |= {
             "anchors": self.anchors,
             "generator": generator_state(self.generator),
@@ -343,3 +343,17 @@ def _split(arrays):
     """Split what a state consists of into arrays, and the rest for JSON."""
     of_arrays = {k: v for k, v in arrays.items() if isinstance(v, np.ndarray)}
     return of_arrays, {k: v for k, v in arrays.items() if k not in of_arrays}
+
+
+def _prefixed(prefix, arrays):
+    return {f"{prefix}.{name}": array for name, array in arrays.items()}
+
+
+def _under(prefix, arrays):
+    """Return what ``_prefixed`` was given, out of more."""
+    start = f"{prefix}."
+    return {
+        name.removeprefix(start): array
+        for name, array in arrays.items()
+        if name.startswith(start)
+    }

@@ -55,12 +55,7 @@ def fit_path(estimator, X, levels, *, max_iter_per_level):
     -------
     models : list of CompressedELSA
     """
-    for name in SINGLE_FIT:
-        if getattr(estimator, name):
-            raise ValueError(
-                f"{name}={getattr(estimator, name)!r} belongs to a single fit: a path "
-                "trains several models at once, so leave it out"
-            )
+    _check_is_no_single_fit(estimator)
     run = clone(estimator).set_params(
         n_nonzero=int(levels[0]),
         learning_rate=DESCENT_RATE * estimator.learning_rate,
@@ -81,12 +76,7 @@ def fit_path(estimator, X, levels, *, max_iter_per_level):
         schedule = schedule_of(model, X.shape[1])
         if anchored:
             lower(state, schedule.start if schedule.n_epochs else level)
-        schedule = schedule._replace(start=state.rows.width, rewind=False)
-        settled = state.copy()
-        settled.initial, settled.n_epochs = None, 0
-        losses, n_steps = train_state(
-            model, X, settled, schedule, max_iter_per_level, generator
-        )
+        settled, losses, n_steps = _settle(model, X, state, schedule, generator)
         # partial_fit goes on as after a fit, with small steps.
         settled.n_epochs = estimator.max_iter
         model.n_features_in_ = X.shape[1]
@@ -96,6 +86,24 @@ def fit_path(estimator, X, levels, *, max_iter_per_level):
         )
         models.append(model.set_params(max_iter=estimator.max_iter))
     return models
+
+
+def _check_is_no_single_fit(estimator):
+    for name in SINGLE_FIT:
+        if getattr(estimator, name):
+            raise ValueError(
+                f"{name}={getattr(estimator, name)!r} belongs to a single fit: a path "
+                "trains several models at once, so leave it out"
+            )
+
+
+def _settle(model, X, state, schedule, generator):
+    """Prune and train a copy of a state; return it, its losses and number of steps."""
+    settled = state.copy()
+    settled.initial, settled.n_epochs = None, 0
+    schedule = schedule._replace(start=settled.rows.width, rewind=False)
+    training = train_state(model, X, settled, schedule, model.max_iter, generator)
+    return settled, *training
 
 
 @validate_params(
@@ -143,9 +151,9 @@ def compressed_elsa_path(
 
     Returns
     -------
-    list of csr_array of shape (n_items, n_components), float32
-        Item embeddings in the order of ``n_nonzero``, rows of unit length; those of
-        ``path[i]`` have at most ``n_nonzero[i]`` non-zeros.
+    list of sparse matrix or array of shape (n_items, n_components)
+        Item embeddings in the order of ``n_nonzero``: CSR, float32, rows of unit
+        length; those of ``path[i]`` have at most ``n_nonzero[i]`` non-zeros.
 
     Raises
     ------

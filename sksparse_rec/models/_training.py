@@ -28,6 +28,11 @@ BATCH_SIZES, BATCH_SHARE = (512, 8192), 16
 STEPS_AN_EPOCH = 12
 
 
+def is_warm(estimator):
+    """Whether ``fit`` goes on from the fitted model."""
+    return estimator.warm_start and hasattr(estimator, "item_embeddings_")
+
+
 def batch_size_of(estimator, n_users, n_items):
     """Return the users of a step.
 
