@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from sksparse_rec._numerics import products_torch
 from sksparse_rec._numerics.batching import Batch
+from sksparse_rec._numerics.optimizer import NAdam
 from sksparse_rec._numerics.rows import SparseRows
 from sksparse_rec._numerics.threads import thread_count
 
@@ -62,14 +63,18 @@ def assert_same(name, *arguments):
     for n_threads in (1, 3):
         with thread_count(n_threads):
             results.append(getattr(products_numba, name)(*arguments))
-    tolerance = 2e-5 if arguments[0].values.dtype == torch.float32 else 1e-12
     if not isinstance(expected, tuple):
         expected, results = (expected,), [(result,) for result in results]
     for result in results:
-        for one, other in zip(result, expected, strict=True):
-            assert one.dtype == other.dtype
-            assert_allclose(one, other, atol=tolerance, rtol=tolerance)
+        assert_close_to(expected, result)
     return results
+
+
+def assert_close_to(expected, result):
+    for one, other in zip(result, expected, strict=True):
+        tolerance = 2e-5 if other.dtype == torch.float32 else 1e-12
+        assert one.dtype == other.dtype
+        assert_allclose(one, other, atol=tolerance, rtol=tolerance)
 
 
 @pytest.fixture(autouse=True)
@@ -115,3 +120,35 @@ def test_scores_adjoint(A, rng):
     UT = profiles_like(rng, A, 20).T.contiguous()
     dYT = torch.from_numpy(rng.normal(size=(N_ITEMS, 20))).to(UT.dtype)
     assert_same("scores_adjoint", A, UT, dYT)
+
+
+@pytest.mark.parametrize("n_components", [64], indirect=True)
+def test_unit_rows(A):
+    assert not A.values.any(dim=1).all()
+    one, three = assert_same("unit_rows", A.values)
+    for first, second in zip(one, three, strict=True):
+        assert_array_equal(first, second)
+
+
+# In a row of a single entry nothing but rounding is left of the gradient.
+@pytest.mark.parametrize("A", [6, 17], indirect=True)
+@pytest.mark.parametrize("n_components", [64], indirect=True)
+def test_descend(A, rng):
+    """Three steps, on the way of which the momentum builds up."""
+    gradients = rng.normal(size=(3, *A.values.shape))
+
+    def descend(products, n_threads):
+        values, state = A.values.clone(), NAdam.start(A.values)
+        with thread_count(n_threads):
+            for gradient in gradients:
+                units, norms = products.unit_rows(values)
+                # A copy, as the gradient is used up.
+                gradient = torch.tensor(gradient, dtype=values.dtype)
+                products.descend_(state, values, gradient, units, norms, 0.1)
+        assert state.n_steps == 3
+        return values, state.first, state.second
+
+    one, three = descend(products_numba, 1), descend(products_numba, 3)
+    assert_close_to(descend(products_torch, 1), one)
+    for first, second in zip(one, three, strict=True):
+        assert_array_equal(first, second)
