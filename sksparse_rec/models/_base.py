@@ -9,13 +9,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from sksparse_rec._sparse import row_indices
 from sksparse_rec._validation import (
-    Integral,
     check_interactions,
     check_length,
     to_sparse_interface,
 )
 from sksparse_rec.model_selection import score_ranking
-from sksparse_rec.models._items import item_filter, item_positions
+from sksparse_rec.models._items import check_k, item_candidates, item_positions
 from sksparse_rec.retrieval import search, top_items
 
 LIST_LENGTH = 10
@@ -182,20 +181,15 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         ``sklearn.get_config()["working_memory"]``.
         """
         check_is_fitted(self)
-        k = _check_k(k)
+        k = check_k(k)
         history = check_interactions(X, estimator=self, dtype=np.float64)
         n_users, n_items = history.shape
         names = getattr(self, "feature_names_in_", None)
-        allowed, allowed_each = item_filter(allow, n_users, n_items, names, "allow")
-        denied, denied_each = item_filter(deny, n_users, n_items, names, "deny")
-        candidates = allowed
-        if denied is not None:
-            candidates = ~denied if allowed is None else allowed & ~denied
-        excluded = [history] if exclude_seen else []
+        filters = item_candidates(allow, deny, n_users, n_items, names)
+        if exclude_seen:
+            filters["excluded"].append(history)
         # Once, or scipy would widen it for every block.
         A = self.item_embeddings_.astype(np.float64)
-        if denied_each is not None:
-            excluded.append(denied_each)
         return to_sparse_interface(
             search(
                 history,
@@ -203,9 +197,7 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
                 k,
                 encoder=lambda rows: self._ranking_profiles(rows @ A),
                 popularity=self.item_popularity_,
-                candidates=candidates,
-                allowed=allowed_each,
-                excluded=excluded,
+                **filters,
             )
         )
 
@@ -273,7 +265,7 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         O(len(items) × n_items × n_nonzero) time; ties and memory as in ``recommend``.
         """
         check_is_fitted(self)
-        k = _check_k(k)
+        k = check_k(k)
         A = self.item_embeddings_
         names = getattr(self, "feature_names_in_", None)
         positions = item_positions(items, A.shape[0], names)
@@ -405,12 +397,6 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 def _floating_dtype(X):
     dtype = getattr(X, "dtype", None)
     return np.float32 if dtype == np.float32 else np.float64
-
-
-def _check_k(k):
-    if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
-        raise ValueError(f"k must be an integer of at least 1, got {k!r}")
-    return int(k)
 
 
 def _as_row(x):

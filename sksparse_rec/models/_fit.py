@@ -1,13 +1,10 @@
 """One call of ``fit``: start or go on, watch held-out users, leave checkpoints."""
 
-import logging
-import secrets
 from copy import copy
 from dataclasses import dataclass, field
 
 import numpy as np
 from sklearn import get_config
-from sklearn.utils import check_random_state
 
 from sksparse_rec._numerics.device import (
     generator_state,
@@ -18,6 +15,8 @@ from sksparse_rec._numerics.elsa import admit_items
 from sksparse_rec._numerics.state import TrainingState
 from sksparse_rec._sparse import is_mapped
 from sksparse_rec.models._checkpoint import Checkpoint
+from sksparse_rec.models._epochs import EpochReports, logger
+from sksparse_rec.models._resources import draw_seed
 from sksparse_rec.models._training import (
     calibrate_items,
     is_warm,
@@ -28,17 +27,8 @@ from sksparse_rec.models._training import (
     train_state,
 )
 
-logger = logging.getLogger("sksparse_rec")
-
 # Parameters that hold users out of the training.
 HOLD_OUT = ("early_stopping", "calibration")
-
-
-def draw_seed(random_state):
-    """Return a seed; numpy's global generator is left alone, also with None."""
-    if random_state is None:
-        return secrets.randbits(31)
-    return int(check_random_state(random_state).randint(2**31 - 1))
 
 
 @dataclass
@@ -90,10 +80,10 @@ class FitRun:
 
     def run(self):
         """Train, and return the fitted attributes by name."""
-        estimator, data = self.estimator, {"X": self.X, "y": self.y}
-        context = estimator._init_callback_context(max_subtasks=self.n_epochs_left)
-        context.call_on_fit_task_begin(estimator=estimator, **data)
-        self.context = context
+        estimator = self.estimator
+        self.reports = EpochReports(
+            estimator, self.X, self.y, self.n_epochs_left, self.state.n_epochs
+        )
         train_state(
             estimator,
             self.X_train,
@@ -101,7 +91,7 @@ class FitRun:
             self.schedule,
             self.n_epochs_left,
             self.generator,
-            on_epoch_begin=self._begin_epoch,
+            on_epoch_begin=self.reports.begin,
             on_epoch_end=self._end_epoch,
             after_epoch=self._after_epoch,
         )
@@ -114,9 +104,7 @@ class FitRun:
                 estimator, self.X_train, self.X_held_out, A
             )
             attributes |= {"item_slopes_": slopes, "item_intercepts_": intercepts}
-        context.call_on_fit_task_end(
-            estimator=estimator, **data, reconstruction_attributes=lambda: attributes
-        )
+        self.reports.finish(attributes)
         if self.checkpoint:
             self.checkpoint.remove()
         losses, scores = self.progress.losses, self.progress.scores
@@ -150,26 +138,13 @@ class FitRun:
             "%s: going on after epoch %d", self.checkpoint.path, self.state.n_epochs
         )
 
-    def _begin_epoch(self, epoch):
-        self.epoch = self.context.subcontext(task_name="epoch")
-        self.epoch.call_on_fit_task_begin(estimator=self.estimator, X=self.X, y=self.y)
-
     def _end_epoch(self, epoch, loss):
         """Report an epoch; return whether to stop."""
-        progress, estimator = self.progress, self.estimator
+        progress = self.progress
         progress.losses.append(loss)
         stop = self._is_enough()
-        if estimator.verbose:
-            score = f", score {progress.scores[-1]:.4f}" if progress.scores else ""
-            done = len(progress.losses)
-            total = estimator.max_iter
-            logger.info("epoch %d of %d: loss %.4f%s", done, total, loss, score)
-        return stop | self.epoch.call_on_fit_task_end(
-            estimator=estimator,
-            reconstruction_attributes=self._attributes,
-            X=self.X,
-            y=self.y,
-        )
+        score = progress.scores[-1] if progress.scores else None
+        return stop | self.reports.end(loss, self._attributes, score)
 
     def _is_enough(self):
         """Score the held-out users; tell whether ``n_iter_no_change`` is reached.

@@ -3,6 +3,15 @@
 import numpy as np
 import scipy.sparse as sp
 
+from sksparse_rec._validation import Integral
+
+
+def check_k(k):
+    """Return the length of a list as an int."""
+    if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
+        raise ValueError(f"k must be an integer of at least 1, got {k!r}")
+    return int(k)
+
 
 def item_positions(items, n_items, names=None, what="items"):
     """Turn positions or names into an int64 array of positions.
@@ -90,3 +99,13 @@ def item_filter(items, n_users, n_items, names, what):
     for_all = np.zeros(n_items, dtype=bool)
     for_all[item_positions(items, n_items, names, what)] = True
     return for_all, None
+
+
+def item_candidates(allow, deny, n_queries, n_items, names=None):
+    """Return ``allow`` and ``deny`` as keyword arguments of ``retrieval.search``."""
+    allowed, allowed_each = item_filter(allow, n_queries, n_items, names, "allow")
+    denied, denied_each = item_filter(deny, n_queries, n_items, names, "deny")
+    if denied is not None:
+        allowed = ~denied if allowed is None else allowed & ~denied
+    excluded = [] if denied_each is None else [denied_each]
+    return {"candidates": allowed, "allowed": allowed_each, "excluded": excluded}

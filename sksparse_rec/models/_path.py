@@ -12,12 +12,9 @@ from sksparse_rec._validation import (
     validate_params,
 )
 from sksparse_rec.models._compressed_elsa import CompressedELSA
-from sksparse_rec.models._fit import (
-    draw_seed,
-    fitted_attributes,
-    training_attributes,
-)
+from sksparse_rec.models._fit import fitted_attributes, training_attributes
 from sksparse_rec.models._levels import sparsity_grid
+from sksparse_rec.models._resources import draw_seed
 from sksparse_rec.models._training import (
     item_popularity,
     schedule_of,

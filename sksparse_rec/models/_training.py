@@ -1,10 +1,6 @@
 """From the parameters of an ELSA estimator to its training."""
 
-from threading import current_thread, main_thread
-
 import numpy as np
-from joblib import cpu_count, effective_n_jobs
-from joblib.parallel import get_active_backend
 
 from sksparse_rec._numerics import products_torch
 from sksparse_rec._numerics.calibration import calibrate
@@ -14,10 +10,9 @@ from sksparse_rec._numerics.losses import cheaper_linear_loss
 from sksparse_rec._numerics.pruning import SparsitySchedule
 from sksparse_rec._numerics.rows import SparseRows, products_of
 from sksparse_rec._numerics.state import PRECISIONS, Setting, TrainingState
-from sksparse_rec._numerics.threads import n_parts, thread_count
+from sksparse_rec._numerics.threads import thread_count
+from sksparse_rec.models._resources import thread_count_for
 
-# Multiplications of a step below which a second thread costs more than it brings.
-WORTH_THREADS = 10**8
 # Non-zeros at the start, in multiples of the target, when training from anchors: up to
 # ``LARGE_CATALOGUE`` items and beyond, where they cost most and bring least.
 START_FACTOR, LARGE_START_FACTOR = 3, 2
@@ -167,17 +162,7 @@ def _thread_counts(estimator, X, rows):
 
 
 def _n_threads(estimator, X):
-    if estimator.n_jobs is not None:
-        return effective_n_jobs(estimator.n_jobs)
     n_users = min(batch_size_of(estimator, *X.shape), X.shape[0])
     n_components = estimator.n_components
     work = n_users * n_components * min(n_components, X.shape[1])
-    if work <= WORTH_THREADS:
-        return 1
-    # joblib limits the threads of its worker processes, but its worker threads would
-    # all take every core.
-    if get_active_backend()[0].nesting_level > 0 and (
-        current_thread() is not main_thread() or n_parts() >= cpu_count()
-    ):
-        return 1
-    return n_parts()
+    return thread_count_for(estimator.n_jobs, work)

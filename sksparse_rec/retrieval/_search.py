@@ -32,8 +32,8 @@ def search(
 
     Parameters
     ----------
-    Q : sparse matrix of shape (n_queries, n_components)
-        CSR.
+    Q : {ndarray, sparse matrix} of shape (n_queries, n_components)
+        CSR where it is sparse; whatever ``encoder`` takes where there is one.
     embeddings : csr_array of shape (n_items, n_components)
     k : int
     encoder : callable, default=None
@@ -67,7 +67,9 @@ def search(
     for start in range(0, max(n_queries, 1), step):
         rows = slice(start, start + step)
         block = Q[rows] if encoder is None else encoder(Q[rows])
-        profiles = block.T.astype(np.float64).toarray()
+        profiles = block.T.astype(np.float64)
+        if sp.issparse(profiles):
+            profiles = profiles.toarray()
         scores = np.ascontiguousarray((ranked @ profiles).T)
         if allowed is not None:
             _keep_only(scores, allowed[rows], position)

@@ -21,7 +21,8 @@ from sksparse_rec import (
 from sksparse_rec.datasets import open_interactions, save_interactions
 from sksparse_rec.metrics import ndcg_at_k
 from sksparse_rec.model_selection import holdout_split
-from sksparse_rec.models._fit import draw_seed, hold_out
+from sksparse_rec.models._fit import hold_out
+from sksparse_rec.models._resources import draw_seed
 
 ITEMS = np.arange(90)
 

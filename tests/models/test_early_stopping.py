@@ -12,7 +12,8 @@ from sklearn.preprocessing import Binarizer
 from sksparse_rec import CompressedELSA
 from sksparse_rec._numerics.pruning import n_nonzero_at
 from sksparse_rec.datasets import open_interactions, save_interactions
-from sksparse_rec.models._fit import draw_seed, hold_out
+from sksparse_rec.models._fit import hold_out
+from sksparse_rec.models._resources import draw_seed
 from sksparse_rec.models._training import schedule_of
 
 WAYS = {

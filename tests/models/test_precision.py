@@ -11,7 +11,7 @@ from sksparse_rec._numerics import elsa
 from sksparse_rec._numerics.rows import multiply
 from sksparse_rec._numerics.threads import n_parts
 from sksparse_rec.datasets import make_interactions
-from sksparse_rec.models import _training
+from sksparse_rec.models import _resources, _training
 
 WAYS = {
     "anchors": {},
@@ -104,8 +104,8 @@ def two_cores(monkeypatch):
     """Two cores for torch, whatever there is, and a fit that is worth them."""
     before = torch.get_num_threads()
     torch.set_num_threads(2)
-    monkeypatch.setattr(_training, "cpu_count", lambda: 2)
-    monkeypatch.setattr(_training, "WORTH_THREADS", 0)
+    monkeypatch.setattr(_resources, "cpu_count", lambda: 2)
+    monkeypatch.setattr(_resources, "WORTH_THREADS", 0)
     yield 2
     torch.set_num_threads(before)
 
@@ -156,7 +156,7 @@ def test_threads_of_the_calibration(make, tiny, two_cores, monkeypatch, n_jobs):
 
 
 def test_small_problems_take_one_thread(make, tiny, two_cores, seen, monkeypatch):
-    monkeypatch.setattr(_training, "WORTH_THREADS", 10**8)
+    monkeypatch.setattr(_resources, "WORTH_THREADS", 10**8)
     make(max_iter=1).fit(tiny)
     assert set(seen) == {(1, 1)}
     assert torch.get_num_threads() == 2
