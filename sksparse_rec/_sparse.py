@@ -11,11 +11,12 @@ BLOCK_ENTRIES = 1 << 20
 
 
 def is_mapped(X):
-    """Tell whether a sparse matrix of compressed rows has its entries in a file.
+    """Tell whether an array, or a matrix of compressed rows, has its entries in a file.
 
-    scipy keeps a view of the ``np.memmap`` that it is given, so the bases say so.
+    scipy and numpy keep views of the ``np.memmap`` that they are given, so the bases
+    say so.
     """
-    for array in (X.data, X.indices):
+    for array in (X.data, X.indices) if sp.issparse(X) else (X,):
         while isinstance(array, np.ndarray) and not isinstance(array, np.memmap):
             array = array.base
         if isinstance(array, np.memmap | mmap.mmap):

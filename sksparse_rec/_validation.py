@@ -26,6 +26,7 @@ __all__ = [
     "Interval",
     "Real",
     "StrOptions",
+    "check_embeddings",
     "check_interactions",
     "check_length",
     "fit_context",
@@ -38,6 +39,13 @@ fit_context = _fit_context
 
 # Entries that are looked through at once for a bad value.
 BLOCK_ENTRIES = 1 << 20
+
+# What to do about NaN and infinity.
+INTERACTION_ADVICE = (
+    "A missing interaction is a zero: leave it out of the sparse matrix, or fill it "
+    "with 0."
+)
+VECTOR_ADVICE = "Drop that row, or put a finite value in its place."
 
 
 @contextmanager
@@ -147,6 +155,41 @@ def check_interactions(X, *, estimator=None, reset=False, name="X", dtype=np.flo
     return X
 
 
+def check_embeddings(X, *, estimator, reset=False):
+    """Check a table of vectors, which stays in its file where it is in one.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix, DataFrame} of shape (n_samples, n_features)
+        Finite values of any sign.
+    estimator : estimator
+        Its number and names of columns are compared, or recorded with ``reset``.
+    reset : bool, default=False
+        Whether this is ``fit``.
+
+    Returns
+    -------
+    X : {ndarray, csr_array} of shape (n_samples, n_features)
+        float16, float32 or float64: the caller's own buffers where they are that.
+
+    Raises
+    ------
+    ValueError
+        If a value is NaN or infinite, if the table is empty, or if the number of
+        columns is not the fitted one.
+    """
+    X = validate_data(
+        estimator,
+        X,
+        reset=reset,
+        accept_sparse="csr",
+        dtype=[np.float64, np.float32, np.float16],
+        ensure_all_finite=False,
+    )
+    _check_finite(X, *extremes(_values(X)), "X", VECTOR_ADVICE)
+    return sp.csr_array(X) if sp.issparse(X) else X
+
+
 def check_length(Z, n_columns, name, meaning):
     """Check a matrix of finite values with a given number of columns.
 
@@ -202,14 +245,13 @@ def _check_copy_fits(X, name):
         )
 
 
-def _check_finite(X, low, high, name):
+def _check_finite(X, low, high, name, advice=INTERACTION_ADVICE):
     if X.dtype.kind != "f" or (np.isfinite(low) and np.isfinite(high)):
         return
     row, column, value = _locate(X, lambda values: ~np.isfinite(values))
     what = "NaN" if np.isnan(value) else "infinity"
     raise ValueError(
-        f"Input {name} contains {what}: {name}[{row}, {column}] is {value}. A missing "
-        "interaction is a zero: leave it out of the sparse matrix, or fill it with 0."
+        f"Input {name} contains {what}: {name}[{row}, {column}] is {value}. {advice}"
     )
 
 

@@ -17,8 +17,9 @@ MAY_IMPORT = {
     "_sparse": set(),
     "_validation": {"_sparse"},
     "_files": {"_sparse"},
+    "_memory": {"_sparse", "_validation"},
     "_numerics": {"_sparse"},
-    "retrieval": {"_sparse"},
+    "retrieval": {"_sparse", "_validation"},
     "metrics": {"_sparse", "_validation"},
     "model_selection": {"metrics", "_sparse", "_validation"},
     "datasets": {"_sparse", "_validation"},
@@ -32,7 +33,7 @@ MAY_IMPORT = {
         "_validation",
     },
     "plotting": {"_sparse", "_validation"},
-    "__init__": {"models", "retrieval"},
+    "__init__": {"_memory", "models", "retrieval"},
 }
 # Imported by users who ask for them, never by `import sksparse_rec`.
 OPTIONAL = (

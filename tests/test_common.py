@@ -1,4 +1,4 @@
-"""What every recommender of the package has in common."""
+"""What every estimator of the package has in common, and every recommender."""
 
 import inspect
 import io
@@ -19,7 +19,7 @@ import sksparse_rec.datasets
 import sksparse_rec.metrics
 import sksparse_rec.model_selection
 import sksparse_rec.plotting
-from sksparse_rec import CompressedELSA, CompressedELSACV, top_items
+from sksparse_rec import CompresSAE, CompressedELSA, CompressedELSACV, top_items
 
 VARIANTS = {
     "anchors": {},
@@ -45,6 +45,9 @@ RECOMMENDERS = {
     [
         *(CompressedELSA(**options) for options in VARIANTS.values()),
         CompressedELSACV(n_nonzero=(4, 2), cv=2, max_iter=2),
+        CompresSAE(),
+        CompresSAE(64, positive=True, center=True),
+        CompresSAE(64, init="random", encoder="tied", nested=True),
     ]
 )
 def test_scikit_learn_checks(estimator, check):
@@ -259,3 +262,5 @@ def test_every_public_method_is_validated():
     names = [name for name, _ in public_names()]
     for method in ("fit", "partial_fit", "transform", "recommend", "predict"):
         assert f"sksparse_rec.CompressedELSA.{method}" in names
+    for method in ("fit", "partial_fit", "transform", "recommend", "similar_items"):
+        assert f"sksparse_rec.CompresSAE.{method}" in names

@@ -102,12 +102,24 @@ def descend_(optimizer, values, gradient, units, norms, learning_rate):
     """
     arrays = gradient, units, norms, values, optimizer.first, optimizer.second
     arguments = [array.numpy() for array in arrays]
-    correction, now, ahead = optimizer.advance(learning_rate)
-    # Numbers of the type of the arrays, so that nothing is widened on the way.
-    numbers = BETA1, 1 - BETA1, BETA2, 1 - BETA2, correction, EPSILON, now, ahead
-    numbers = np.array(numbers, dtype=arguments[0].dtype)
+    numbers = _step_numbers(optimizer, learning_rate, arguments[0].dtype)
     bounds = _evenly(len(values), values.shape[1] * 4)
     _in_threads(_descend, bounds, *arguments, numbers)
+
+
+def step_(optimizer, values, gradient, learning_rate):
+    """Take a step of NAdam, in place; ``optimizer.step_`` in one pass."""
+    arrays = gradient, values, optimizer.first, optimizer.second
+    arguments = [array.view(-1).numpy() for array in arrays]
+    numbers = _step_numbers(optimizer, learning_rate, arguments[0].dtype)
+    _in_threads(_step, _evenly(values.numel(), 4), *arguments, numbers)
+
+
+def _step_numbers(optimizer, learning_rate, dtype):
+    """Numbers of the type of the arrays, so that nothing is widened on the way."""
+    correction, now, ahead = optimizer.advance(learning_rate)
+    numbers = BETA1, 1 - BETA1, BETA2, 1 - BETA2, correction, EPSILON, now, ahead
+    return np.array(numbers, dtype=dtype)
 
 
 def _arrays(rows):
@@ -270,6 +282,19 @@ def _unit_rows(part, first, last, values, units, norms):
         norms[row, 0] = norm
         for k in range(len(v)):
             units[row, k] = v[k] / norm
+
+
+@_compile
+def _step(part, first, last, gradient, values, moment, square, numbers):
+    keep1, take1 = numbers[0], numbers[1]
+    keep2, take2 = numbers[2], numbers[3]
+    correction, epsilon, now, ahead = numbers[4], numbers[5], numbers[6], numbers[7]
+    for k in range(first, last):
+        slope = gradient[k]
+        moment[k] = keep1 * moment[k] + take1 * slope
+        square[k] = keep2 * square[k] + take2 * slope * slope
+        root = np.sqrt(square[k] * correction) + epsilon
+        values[k] -= (now * slope + ahead * moment[k]) / root
 
 
 @_compile

@@ -41,6 +41,11 @@ def descend_(optimizer, values, gradient, units, norms, learning_rate):
     optimizer.step_(values, tangent_(gradient, units, norms), learning_rate)
 
 
+def step_(optimizer, values, gradient, learning_rate):
+    """Take a step of NAdam, in place; ``gradient`` is used up."""
+    optimizer.step_(values, gradient, learning_rate)
+
+
 def blocks(n_rows, entries_per_row):
     """Yield slices of rows whose temporaries have ``BLOCK_ENTRIES`` entries."""
     step = max(1, BLOCK_ENTRIES // max(1, entries_per_row))

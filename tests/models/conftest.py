@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
+from sklearn.utils import Bunch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from sksparse_rec import CompressedELSA, CompressedELSACV
+from sksparse_rec import CompresSAE, CompressedELSA, CompressedELSACV
 from sksparse_rec.model_selection import score_ranking
 
 SMALL = {
@@ -24,6 +25,14 @@ SMALL_SEARCH = {
     "max_iter": 2,
     "max_iter_per_level": 1,
     "batch_size": 64,
+    "random_state": 0,
+}
+
+SMALL_CODES = {
+    "n_components": 64,
+    "n_nonzero": 4,
+    "max_iter": 6,
+    "batch_size": 50,
     "random_state": 0,
 }
 
@@ -58,6 +67,47 @@ def make_search():
 def fitted_cv(make_cv, planted):
     """A search on the planted clusters; tests must not change it."""
     return make_cv().fit(planted.train)
+
+
+@pytest.fixture(name="make_sae", scope="session")
+def make_autoencoder():
+    """A function that makes a small unfitted autoencoder."""
+
+    def make_sae(**options):
+        return CompresSAE(**(SMALL_CODES | options))
+
+    return make_sae
+
+
+@pytest.fixture(scope="session")
+def vectors():
+    """Vectors that are sums of two of 40 unit atoms, a Bunch of train and test.
+
+    Rows of a cluster have the same atoms with other weights; ``labels`` and
+    ``test_labels`` tell the clusters.
+    """
+    rng = np.random.default_rng(0)
+    n_rows, n_features, n_atoms, n_clusters, n_active = 700, 32, 40, 100, 2
+    atoms = rng.normal(size=(n_atoms, n_features))
+    atoms /= np.linalg.norm(atoms, axis=1, keepdims=True)
+    weights = np.zeros((n_clusters, n_atoms))
+    for row in weights:
+        active = rng.choice(n_atoms, n_active, replace=False)
+        row[active] = rng.uniform(0.5, 1.5, n_active) * rng.choice([-1, 1], n_active)
+    labels = rng.integers(0, n_clusters, n_rows)
+    S = weights[labels] * rng.uniform(0.6, 1.4, (n_rows, n_atoms))
+    X = S @ atoms + 0.02 * rng.normal(size=(n_rows, n_features))
+    X *= rng.uniform(0.5, 2, (n_rows, 1))
+    X.flags.writeable = False
+    return Bunch(
+        train=X[:600], test=X[600:], labels=labels[:600], test_labels=labels[600:]
+    )
+
+
+@pytest.fixture(scope="session")
+def fitted_sae(make_sae, vectors):
+    """An autoencoder fitted on the planted vectors; tests must not change it."""
+    return make_sae().fit(vectors.train)
 
 
 class LargestTensor(TorchDispatchMode):

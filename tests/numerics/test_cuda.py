@@ -6,6 +6,15 @@ import scipy.sparse as sp
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
+from sksparse_rec._numerics import codes_torch
+from sksparse_rec._numerics.autoencoder import (
+    Autoencoder,
+    CodeSetting,
+    encode,
+    revive_,
+    start,
+    train_step,
+)
 from sksparse_rec._numerics.device import make_generator, resolve_device
 from sksparse_rec._numerics.elsa import (
     admit_items,
@@ -16,6 +25,7 @@ from sksparse_rec._numerics.elsa import (
 from sksparse_rec._numerics.losses import LOSSES
 from sksparse_rec._numerics.pruning import SparsitySchedule
 from sksparse_rec._numerics.state import Setting, TrainingState
+from sksparse_rec._numerics.vectors import Vectors, draw_rows, shuffled_vectors
 
 pytestmark = [
     pytest.mark.cuda,
@@ -117,3 +127,99 @@ def test_admitted_items(X, init):
         results.append(state.embeddings(16).toarray())
     assert results[0][39].any()
     assert_allclose(*results, atol=1e-4)
+
+
+@pytest.fixture(name="vectors")
+def make_vectors(rng):
+    """A table with a row of zeros and a direction that no row has."""
+    X = rng.normal(size=(150, 12))
+    X[7], X[:, 3] = 0, 0
+    return X
+
+
+def fit_codes(X, device, *, tied, dtype, **changes):
+    """Three epochs with a revival after each, from latents of which some are dead."""
+    device, generator = resolve_device(device), make_generator(0)
+    options = {
+        "n_nonzero": 4,
+        "levels": (1, 2, 4, 10),
+        "weights": (0.25, 0.5, 1, 0.125),
+        "neighbor_levels": (1, 2, 4),
+        "neighbor_weight": 3.0,
+        "temperature": 0.1,
+        "positive": False,
+        "batch_size": 32,
+        "learning_rate": 0.01,
+        "n_decay_epochs": None,
+        "device": device,
+    }
+    setting = CodeSetting(**options | changes)
+    vectors = Vectors(X, None, device)
+    state = start(draw_rows(vectors, 20, generator), 24, tied, generator, device)
+    for matrix in (state.decoder, state.encoder_rows):
+        matrix[20:] = torch.eye(12, device=device)[3]
+    arrays = state.to_arrays()
+    for name, array in arrays.items():
+        if isinstance(array, np.ndarray):
+            arrays[name] = torch.from_numpy(array).to(dtype).numpy()
+    state = Autoencoder.from_arrays(arrays, device)
+    losses, dead = [], []
+    for _ in range(3):
+        for batch in shuffled_vectors(vectors, setting.batch_size, generator):
+            losses.append(float(train_step(state, batch.to(dtype), setting, 0.01)))
+        dead.append(revive_(state, generator))
+    assert dead[0] >= 4
+    return losses, dead, state
+
+
+@pytest.mark.parametrize("positive", [False, True])
+@pytest.mark.parametrize("tied", [False, True])
+def test_training_of_codes(vectors, tied, positive):
+    options = {"tied": tied, "positive": positive, "dtype": torch.float64}
+    losses, dead, state = fit_codes(vectors, "cpu", **options)
+    cuda_losses, cuda_dead, cuda_state = fit_codes(vectors, "cuda", **options)
+    assert cuda_state.decoder.device.type == "cuda"
+    assert cuda_dead == dead
+    assert_allclose(cuda_losses, losses, atol=1e-4)
+    for name, tensor in state.parameters().items():
+        assert_allclose(cuda_state.parameters()[name].cpu(), tensor, atol=1e-4)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_training_of_codes_in_less_precision(vectors, half):
+    options = {"tied": False, "dtype": torch.float32}
+    losses, _, _ = fit_codes(vectors, "cpu", **options)
+    cuda_losses, _, state = fit_codes(vectors, "cuda", half=half, **options)
+    assert_allclose(cuda_losses[:3], losses[:3], rtol=0.1 if half else 1e-3)
+    norms = torch.linalg.vector_norm(state.decoder, dim=1)
+    assert_allclose(norms.cpu(), np.ones(24), atol=1e-5)
+
+
+def test_codes_of_a_state_that_moved(vectors):
+    _, _, state = fit_codes(vectors, "cuda", tied=False, dtype=torch.float64)
+    moved = Autoencoder.from_arrays(state.to_arrays(), torch.device("cpu"))
+    X = torch.from_numpy(vectors)
+    codes, cuda_codes = (
+        encode(X.to(one.decoder.device), one.encoder_rows, one.intercept, 4, False)
+        for one in (moved, state)
+    )
+    assert_allclose(cuda_codes.toarray(), codes.toarray(), atol=1e-8)
+    assert cuda_codes[[7]].nnz == 0
+
+
+def test_products_of_codes(rng):
+    def compute(device):
+        activations, D, dY, X = (array.to(device) for array in arrays)
+        columns, values = codes_torch.select(activations, 6, False)
+        codes, levels = (columns, values), (2, 2, 6)
+        P = codes_torch.products(*codes, 50)
+        results = columns, codes_torch.decode(*codes, D, levels), P
+        results += codes_torch.decode_adjoint(*codes, D, levels, dY)
+        results += codes_torch.encode_adjoint(*codes, X, 50)
+        return *results, codes_torch.products_adjoint(*codes, 50, P)
+
+    shapes = (30, 50), (50, 8), (3, 30, 8), (30, 8)
+    arrays = [torch.from_numpy(rng.normal(size=shape)) for shape in shapes]
+    for ours, theirs in zip(compute("cuda"), compute("cpu"), strict=True):
+        assert ours.device.type == "cuda"
+        assert_allclose(ours.cpu(), theirs, atol=1e-10)

@@ -10,8 +10,10 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
 
-from sksparse_rec._numerics import batching, losses
+from sksparse_rec._numerics import autoencoder, batching, codes_torch, losses
+from sksparse_rec._numerics.autoencoder import Autoencoder, CodeSetting, active
 from sksparse_rec._numerics.batching import Batch, Interactions, take_users, thin
+from sksparse_rec._numerics.code_losses import cosine_loss, neighbor_loss
 from sksparse_rec._numerics.elsa import train_step
 from sksparse_rec._numerics.losses import LOSSES
 from sksparse_rec._numerics.optimizer import NAdam
@@ -195,3 +197,114 @@ def test_thinning(batch):
     """The draw is made on the host and moved over; the mask's count is data."""
     with pytest.raises(DataReadError):
         thin(batch, 0.5, None)
+
+
+N_ROWS, N_FEATURES, LEVELS = 8, 6, (1, 2, 2, WIDTH)
+# Autograd asks a fake device for streams, but not the device that has no data at all.
+META = torch.device("meta")
+
+
+@pytest.fixture(params=[CUDA, META], ids=str)
+def place(request):
+    return request.param
+
+
+@pytest.fixture
+def codes(place):
+    columns = torch.zeros(N_ROWS, WIDTH, dtype=torch.int32, device=place)
+    return columns, torch.ones(N_ROWS, WIDTH, device=place)
+
+
+@pytest.fixture
+def vectors(place):
+    return torch.ones(N_ROWS, N_FEATURES, device=place)
+
+
+@pytest.fixture
+def latents(place):
+    return torch.ones(N_COMPONENTS, N_FEATURES, device=place)
+
+
+def assert_at(place, tensor, *shape):
+    assert tensor.device.type == place.type
+    assert tensor.shape == shape
+
+
+@pytest.mark.parametrize("positive", [False, True])
+def test_choosing_codes(place, vectors, latents, positive):
+    """Away from the CPU the products are those of plain torch."""
+    assert autoencoder.kernels_of(vectors) is codes_torch
+    intercept = torch.zeros(N_COMPONENTS, device=place)
+    columns, values = active(vectors, latents, intercept, WIDTH, positive)
+    assert_at(place, columns, N_ROWS, WIDTH)
+    assert_at(place, values, N_ROWS, WIDTH)
+    assert columns.dtype == torch.int32
+
+
+def test_products_of_codes(place, codes, latents):
+    Y = codes_torch.decode(*codes, latents, LEVELS)
+    assert_at(place, Y, len(LEVELS), N_ROWS, N_FEATURES)
+    P = codes_torch.products(*codes, N_COMPONENTS)
+    assert_at(place, P, N_ROWS, N_ROWS)
+    dvalues = codes_torch.products_adjoint(*codes, N_COMPONENTS, P)
+    assert_at(place, dvalues, N_ROWS, WIDTH)
+
+
+@pytest.mark.parametrize("place", [META], ids=str)
+def test_gradients_of_codes(place, codes, vectors, latents):
+    dY = vectors.expand(len(LEVELS), N_ROWS, N_FEATURES)
+    dvalues, dD = codes_torch.decode_adjoint(*codes, latents, LEVELS, dY)
+    assert_at(place, dvalues, N_ROWS, WIDTH)
+    assert_at(place, dD, N_COMPONENTS, N_FEATURES)
+    dE, db = codes_torch.encode_adjoint(*codes, vectors, N_COMPONENTS)
+    assert_at(place, dE, N_COMPONENTS, N_FEATURES)
+    assert_at(place, db, N_COMPONENTS)
+
+
+def test_losses_of_codes(place, codes, vectors):
+    Y = vectors.expand(len(LEVELS), N_ROWS, N_FEATURES)
+    loss, dY, cosines = cosine_loss(Y, vectors, (0.5,) * len(LEVELS))
+    assert_at(place, loss)
+    assert_at(place, dY, *Y.shape)
+    assert_at(place, cosines, len(LEVELS), N_ROWS)
+    loss, gradient = neighbor_loss(codes_torch, *codes, N_COMPONENTS, vectors, 0.1)
+    assert_at(place, loss)
+    assert_at(place, gradient, N_ROWS, WIDTH)
+
+
+@pytest.fixture(params=["free", "tied"])
+def code_state(request, place, latents):
+    encoder = None if request.param == "tied" else latents.clone()
+    return Autoencoder.of(latents, encoder, torch.zeros(N_COMPONENTS, device=place))
+
+
+@pytest.mark.parametrize("place", [META], ids=str)
+@pytest.mark.parametrize("positive", [False, True])
+@pytest.mark.parametrize("half", [False, True])
+def test_whole_step_of_codes(place, code_state, vectors, half, positive, monkeypatch):
+    monkeypatch.setattr(autoencoder, "_remember", lambda *_: None)
+    setting = CodeSetting(
+        n_nonzero=2,
+        levels=LEVELS,
+        weights=(0.5,) * len(LEVELS),
+        neighbor_levels=(1, 2),
+        neighbor_weight=1.0,
+        temperature=0.1,
+        positive=positive,
+        batch_size=N_ROWS,
+        learning_rate=0.1,
+        n_decay_epochs=None,
+        device=place,
+        half=half,
+    )
+    assert_at(place, autoencoder.train_step(code_state, vectors, setting, 0.1))
+    for name, tensor in code_state.parameters().items():
+        assert_at(place, tensor, *tensor.shape)
+        assert_at(place, code_state.optimizers[name].first, *tensor.shape)
+
+
+def test_remembering_what_fired(code_state, codes, vectors):
+    """Which entries are zero is data."""
+    cosines = torch.ones(N_ROWS, device=vectors.device)
+    with pytest.raises(DataReadError):
+        autoencoder._remember(code_state, vectors, *codes, vectors, cosines)
