@@ -3,20 +3,17 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-# Told apart by the colour-blind and in grey (Okabe and Ito), each with its own marker.
-STYLES = (
-    ("#0072B2", "o"),
-    ("#D55E00", "s"),
-    ("#009E73", "^"),
-    ("#CC79A7", "D"),
-    ("#56B4E9", "v"),
-    ("#E69F00", "P"),
+from sksparse_rec.plotting._axes import (
+    STYLES,
+    curves_on,
+    draw_baseline,
+    import_pyplot,
+    label_sizes,
+    tidy,
 )
-BASELINE_DASHES = ("--", ":", "-.")
+
 # Marks the curves of displays among whatever else is on the axes.
 CURVE = "sparsity path"
-# Labels of the axis of bytes that fit beside each other.
-MAX_TICKS = 8
 
 
 class SparsityPathDisplay:
@@ -235,7 +232,7 @@ class SparsityPathDisplay:
             raise ValueError(
                 f"spread must be 'both', 'band', 'points' or None, got {spread!r}"
             )
-        pyplot = _import_pyplot(f"{type(self).__name__}.plot")
+        pyplot = import_pyplot(f"{type(self).__name__}.plot")
         if ax is None:
             _, ax = pyplot.subplots(layout="constrained")
         self.ax_, self.figure_ = ax, ax.figure
@@ -303,14 +300,7 @@ class SparsityPathDisplay:
 
     def _draw_baselines(self):
         self.baselines_ = [
-            self.ax_.axhline(
-                score,
-                color="#555555",
-                linewidth=1.2,
-                linestyle=BASELINE_DASHES[i % len(BASELINE_DASHES)],
-                label=label,
-                zorder=1,
-            )
+            draw_baseline(self.ax_, score, label, i)
             for i, (label, score) in enumerate((self.baselines or {}).items())
         ]
 
@@ -322,36 +312,15 @@ class SparsityPathDisplay:
             labels = dict(zip(ax.get_xticks(), texts, strict=True))
         for size, level in zip(sizes, levels, strict=True):
             labels[size] = f"{size:g} B\n({level})"
-        ticks = spread_out(sorted(labels), MAX_TICKS)
-        ax.set_xscale("log", base=2)
-        ax.set_xticks(ticks, [labels[tick] for tick in ticks])
-        ax.set_xticks([], minor=True)
+        label_sizes(ax, labels)
         ax.set(xlabel="bytes per item (non-zeros)", ylabel=self.score_name)
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.grid(axis="y", color="#dddddd")
-        ax.set_axisbelow(True)
+        tidy(ax)
         if ax.get_legend_handles_labels()[1]:
             ax.legend(edgecolor="none")
 
 
-def spread_out(sizes, n_ticks):
-    """Return those of ascending sizes whose labels fit beside each other.
-
-    Neighbours are apart by a share of ``1 / n_ticks`` of the axis at least, which is
-    logarithmic; the largest size always stays.
-    """
-    if len(sizes) < 2:
-        return list(sizes)
-    distance = np.log2(sizes[-1] / sizes[0]) / n_ticks
-    kept = [sizes[-1]]
-    for size in sizes[-2::-1]:
-        if np.log2(kept[-1] / size) >= distance:
-            kept.append(size)
-    return kept[::-1]
-
-
 def _n_curves(ax):
-    return sum(line.get_gid() == CURVE for line in ax.lines)
+    return len(curves_on(ax, CURVE))
 
 
 def _check_path(n_nonzero, scores, selected):
@@ -380,14 +349,3 @@ def _name_of(scoring):
         metric = getattr(metric, "__name__", "score")
     metric = metric.replace("_", " ").replace("ndcg", "nDCG")
     return f"{metric}@{scoring.k}" if hasattr(scoring, "k") else metric
-
-
-def _import_pyplot(purpose):
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError(
-            f"{purpose} needs matplotlib, which could not be imported; install it "
-            "with: pip install 'sksparse-rec[plot]'"
-        ) from error
-    return plt

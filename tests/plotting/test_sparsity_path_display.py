@@ -13,7 +13,7 @@ from sklearn.exceptions import NotFittedError
 from sksparse_rec import CompressedELSACV
 from sksparse_rec.model_selection import make_ranking_scorer
 from sksparse_rec.plotting import SparsityPathDisplay
-from sksparse_rec.plotting._tradeoff import MAX_TICKS, spread_out
+from sksparse_rec.plotting._axes import MAX_TICKS, spread_out
 
 LEVELS = np.array([64, 32, 16, 8])
 SCORES = np.array(
