@@ -199,7 +199,12 @@ def memory_report(
         "n_components": n_components,
         "n_nonzero": n_nonzero,
     }
-    given = {name: value for name, value in given.items() if value is not None}
+    # Python's numbers do not wrap around.
+    given = {
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in given.items()
+        if value is not None
+    }
     known = PLAN if estimator is None else _read(estimator)
     report = MemoryReport(
         **(known | given),
@@ -277,7 +282,8 @@ def _check(report, truncated):
 
 def _numeric_dtype(name, dtype):
     try:
-        known = np.dtype(dtype)
+        # numpy takes None for float64.
+        known = None if dtype is None else np.dtype(dtype)
     except TypeError:
         known = None
     if known is None or known.kind not in "fiu":

@@ -114,9 +114,7 @@ def check_interactions(X, *, estimator=None, reset=False, name="X", dtype=np.flo
         number of columns is not the fitted one, or if a memory-mapped matrix would
         have to be changed and its copy is larger than the working memory.
     """
-    if sp.issparse(X) and X.format == "coo" and X.dtype.kind in "biu":
-        # Conversion to CSR sums duplicates, which must not wrap around.
-        X = X.astype(np.float64)
+    X = _widened(X)
     whom = name if estimator is None else type(estimator).__name__
     options = {
         "accept_sparse": "csr",
@@ -170,7 +168,8 @@ def check_embeddings(X, *, estimator, reset=False):
     Returns
     -------
     X : {ndarray, csr_array} of shape (n_samples, n_features)
-        float16, float32 or float64: the caller's own buffers where they are that.
+        float32, float64 or, if dense, float16: the caller's own buffers where they are
+        that.
 
     Raises
     ------
@@ -178,12 +177,16 @@ def check_embeddings(X, *, estimator, reset=False):
         If a value is NaN or infinite, if the table is empty, or if the number of
         columns is not the fitted one.
     """
+    dtypes = [np.float64, np.float32]
+    if not sp.issparse(X):
+        # Which scipy only half knows.
+        dtypes.append(np.float16)
     X = validate_data(
         estimator,
-        X,
+        _widened(X),
         reset=reset,
         accept_sparse="csr",
-        dtype=[np.float64, np.float32, np.float16],
+        dtype=dtypes,
         ensure_all_finite=False,
     )
     _check_finite(X, *extremes(_values(X)), "X", VECTOR_ADVICE)
@@ -212,12 +215,20 @@ def check_length(Z, n_columns, name, meaning):
     """
     dtypes = [np.float64, np.float32]
     Z = check_array(Z, accept_sparse="csr", dtype=dtypes, ensure_all_finite=False)
-    _check_finite(Z, *extremes(_values(Z)), name)
+    _check_finite(Z, *extremes(_values(Z)), name, VECTOR_ADVICE)
     if Z.shape[1] != n_columns:
         raise ValueError(
             f"{name} has {Z.shape[1]} columns, but {meaning} is {n_columns}"
         )
     return sp.csr_array(Z) if sp.issparse(Z) else Z
+
+
+def _widened(X):
+    """Return a matrix whose conversion to CSR, which sums duplicates, is exact."""
+    narrow = sp.issparse(X) and X.format == "coo"
+    if narrow and (X.dtype.kind in "biu" or X.dtype == np.float16):
+        return X.astype(np.float64)
+    return X
 
 
 def _values(X):
@@ -280,10 +291,13 @@ def _check_range(X, low, high, dtype, name):
 def _locate(X, is_bad):
     """Row, column and value of the first bad entry, None where there is none."""
     if not sp.issparse(X):
-        rows, columns = np.nonzero(is_bad(X))
-        if len(rows) == 0:
-            return None
-        return int(rows[0]), int(columns[0]), X[rows[0], columns[0]].item()
+        step = max(1, BLOCK_ENTRIES // max(1, X.shape[1]))
+        for start in range(0, len(X), step):
+            rows, columns = np.nonzero(is_bad(X[start : start + step]))
+            if len(rows):
+                row, column = start + int(rows[0]), int(columns[0])
+                return row, column, X[row, column].item()
+        return None
     for start in range(0, len(X.data), BLOCK_ENTRIES):
         bad = np.flatnonzero(is_bad(X.data[start : start + BLOCK_ENTRIES]))
         if len(bad):

@@ -17,7 +17,7 @@ from sksparse_rec._numerics.code_losses import TINY, cosine_loss, neighbor_loss
 from sksparse_rec._numerics.compiling import load_compiled
 from sksparse_rec._numerics.device import to_csr, to_device, to_numpy
 from sksparse_rec._numerics.optimizer import NAdam
-from sksparse_rec._numerics.rows import multiply, products_of
+from sksparse_rec._numerics.rows import LEAST_ROWS, multiply, products_of
 
 
 class CodeSetting(NamedTuple):
@@ -263,5 +263,9 @@ def encode(X, encoder, intercept, n_nonzero, positive):
     n_nonzero : int
     positive : bool
     """
+    n_rows = len(X)
+    # A product of a few rows is summed in another order, and so would tell equal rows
+    # of different blocks apart.
+    X = torch.nn.functional.pad(X, (0, 0, 0, max(0, LEAST_ROWS - n_rows)))
     columns, values = active(X, encoder, intercept, n_nonzero, positive)
-    return to_csr(values, columns, None, len(encoder))
+    return to_csr(values[:n_rows], columns[:n_rows], None, len(encoder))

@@ -27,6 +27,8 @@ from sksparse_rec._numerics.threads import cut_evenly, n_parts, run_parts
 
 # Multiplications below which a second thread costs more than it brings.
 WORTH_THREADS = 1 << 22
+# Rows that a part of a product has at least.
+LEAST_ROWS = 16
 
 
 def multiply(A, B, half):
@@ -37,9 +39,14 @@ def multiply(A, B, half):
 
 
 def _multiply(A, B):
-    parts = n_parts()
+    # A part of a few rows would be summed in another order.
+    parts = min(n_parts(), max(1, len(A) // LEAST_ROWS))
     work = A.shape[0] * A.shape[1] * B.shape[1]
-    if parts == torch.get_num_threads() or work < WORTH_THREADS or A.is_cuda:
+    if (
+        parts == torch.get_num_threads()
+        or work < WORTH_THREADS
+        or A.device.type != "cpu"
+    ):
         return A @ B
     C = A.new_empty(A.shape[0], B.shape[1])
 

@@ -70,10 +70,19 @@ def all_blocks(vectors):
 
 
 def draw_rows(vectors, n_rows, generator):
-    """Return different rows, drawn at random, that are not zero."""
+    """Return different rows, drawn at random, that are not zero.
+
+    There are fewer where the table has no more of them.
+    """
     order = torch.randperm(vectors.X.shape[0], generator=generator).numpy()
-    drawn = take_rows(vectors, np.sort(order[:n_rows]))
-    return drawn[drawn.any(dim=1)]
+    drawn, n_drawn, first = [take_rows(vectors, order[:0])], 0, 0
+    while n_drawn < n_rows and first < len(order):
+        last = first + n_rows - n_drawn
+        rows = take_rows(vectors, np.sort(order[first:last]))
+        rows = rows[rows.any(dim=1)]
+        drawn.append(rows)
+        n_drawn, first = n_drawn + len(rows), last
+    return torch.cat(drawn)
 
 
 def shuffled_vectors(vectors, batch_size, generator):
@@ -91,10 +100,10 @@ def _order(vectors, generator):
     n_rows = vectors.X.shape[0]
     if not vectors.is_mapped:
         return torch.randperm(n_rows, generator=generator)
-    pieces = torch.arange(n_rows).split(PIECE_ROWS)
-    order = torch.randperm(len(pieces), generator=generator)
+    order = torch.randperm(-(-n_rows // PIECE_ROWS), generator=generator)
     mixed = []
     for group in order.split(PIECES):
-        rows = torch.cat([pieces[piece] for piece in group])
+        rows = (group[:, None] * PIECE_ROWS + torch.arange(PIECE_ROWS)).flatten()
+        rows = rows[rows < n_rows]
         mixed.append(rows[torch.randperm(len(rows), generator=generator)])
     return torch.cat(mixed)

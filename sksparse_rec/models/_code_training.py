@@ -27,9 +27,9 @@ from sksparse_rec._numerics.vectors import (
     shuffled_vectors,
 )
 from sksparse_rec._sparse import is_mapped, normalize_rows
-from sksparse_rec.models._codes import encode_blocks, row_cosines
+from sksparse_rec.models._codes import encode_blocks, row_cosines, thread_counts
 from sksparse_rec.models._epochs import EpochReports
-from sksparse_rec.models._resources import draw_seed, thread_count_for
+from sksparse_rec.models._resources import draw_seed
 from sksparse_rec.retrieval import reconstruction_norms
 
 # Shares of ``n_nonzero`` that are trained too where ``nested`` asks for it.
@@ -51,7 +51,7 @@ def setting_of(estimator):
         weights = {max(1, int(share * k)): share for share in NESTED} | weights
     neighbor_levels = tuple(sorted(weights))
     if estimator.auxiliary_weight > 0:
-        widest = min(estimator.auxiliary_factor * k, m)
+        widest = min(int(estimator.auxiliary_factor) * k, m)
         weights[widest] = weights.get(widest, 0) + estimator.auxiliary_weight
     levels = tuple(sorted(weights))
     device = resolve_device(estimator.device)
@@ -64,7 +64,7 @@ def setting_of(estimator):
         neighbor_weight=estimator.neighbor_weight,
         temperature=estimator.neighbor_temperature,
         positive=estimator.positive,
-        batch_size=estimator.batch_size,
+        batch_size=int(estimator.batch_size),
         learning_rate=estimator.learning_rate,
         n_decay_epochs=estimator.max_iter if estimator.learning_rate_decay else None,
         device=device,
@@ -101,7 +101,7 @@ class CodeTraining:
     def run(self, n_epochs, y=None, *, report=True):
         """Train, and return the fitted attributes by name."""
         with thread_count(*self._thread_counts()):
-            self.state = self._start()
+            self.state, self.n_epochs_left = self._start(), n_epochs
             hooks = {}
             if report:
                 reports = EpochReports(self.estimator, self.vectors.X, y, n_epochs)
@@ -164,21 +164,17 @@ class CodeTraining:
 
     def _after_epoch(self, stop):
         self.n_epochs += 1
-        # What is revived at the end would not be trained any more.
-        if self.estimator.revive and self.n_epochs < self.estimator.max_iter:
+        self.n_epochs_left -= 1
+        # What is revived at the end of a call would be published untrained.
+        if self.estimator.revive and self.n_epochs_left and not stop:
             revive_(self.state, self.generator)
         else:
             forget_epoch_(self.state)
 
     def _thread_counts(self):
-        """Threads of the training, and of torch within it.
-
-        Products bring threads of their own, and torch's would only wait beside them.
-        """
         n_rows, n_features = self.vectors.X.shape
-        work = min(self.setting.batch_size, n_rows) * n_features
-        n = thread_count_for(self.estimator.n_jobs, work * self.estimator.n_components)
-        return n, 1
+        n_rows = min(self.setting.batch_size, n_rows)
+        return thread_counts(self.estimator, n_rows, n_features)
 
     def _fitted(self):
         """Everything that the fitted estimator needs to answer."""

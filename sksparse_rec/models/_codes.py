@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 
-from sksparse_rec._numerics.autoencoder import encode
+from sksparse_rec._numerics.autoencoder import encode, load_compiled_codes
 from sksparse_rec._numerics.device import resolve_device, to_device, to_numpy
 from sksparse_rec._numerics.threads import thread_count
 from sksparse_rec._numerics.vectors import Vectors, all_blocks
@@ -35,14 +35,29 @@ def codes_of(estimator, X, n_nonzero):
 
     ``X`` is what ``check_embeddings`` returns.
     """
-    return sp.vstack([codes for _, codes in _blocks(estimator, X, n_nonzero)], "csr")
+    with thread_count(*thread_counts(estimator, *X.shape)):
+        codes = [codes for _, codes in _blocks(estimator, X, n_nonzero)]
+    return sp.vstack(codes, "csr")
 
 
 def cosines_of(estimator, X):
     """Return the cosine of every vector and its reconstruction."""
     decoder = estimator.components_
-    blocks = _blocks(estimator, X, estimator.n_nonzero_)
-    return np.concatenate([row_cosines(codes @ decoder, X) for X, codes in blocks])
+    with thread_count(*thread_counts(estimator, *X.shape)):
+        blocks = _blocks(estimator, X, estimator.n_nonzero_)
+        cosines = [row_cosines(codes @ decoder, X) for X, codes in blocks]
+    return np.concatenate(cosines)
+
+
+def thread_counts(estimator, n_rows, n_features):
+    """Threads of a pass over some rows, and of torch within it.
+
+    Compiled products bring threads of their own, and torch's would only wait beside
+    them.
+    """
+    work = n_rows * n_features * int(estimator.n_components)
+    n = thread_count_for(estimator.n_jobs, work)
+    return n, n if load_compiled_codes() is None else 1
 
 
 def row_cosines(Y, X):
@@ -69,7 +84,4 @@ def _blocks(estimator, X, n_nonzero):
         to_device(array, device)
         for array in (estimator.encoder_components_, estimator.encoder_intercept_)
     )
-    n_components = len(estimator.components_)
-    work = X.shape[0] * X.shape[1] * n_components
-    with thread_count(thread_count_for(estimator.n_jobs, work), 1):
-        yield from encode_blocks(vectors, *coder, n_nonzero, estimator.positive)
+    return encode_blocks(vectors, *coder, n_nonzero, estimator.positive)

@@ -88,8 +88,8 @@ class CompresSAE(
         Difference of cosines that makes a neighbour e times as important: lower looks
         at the nearest ones only.
     revive : bool, default=True
-        After every epoch but the last, point latents that no row used at what was
-        rebuilt worst.
+        After every epoch of ``fit`` but the last, point latents that no row used at
+        what was rebuilt worst.
     max_iter : int, default=16
         Epochs.
     batch_size : int, default=512
@@ -135,7 +135,8 @@ class CompresSAE(
     dead_fraction_ : float
         Share of latents in no code of the catalogue.
     reconstruction_cosine_ : float
-        Mean cosine of the catalogue's vectors and their reconstructions.
+        Mean cosine of the catalogue's vectors and their reconstructions; rows of zeros
+        count as 1.
     explained_variance_ : float
         Share of the variance of the unit rows that the directions of their
         reconstructions explain; at most 1, and 0 where the rows do not vary.
@@ -415,8 +416,8 @@ class CompresSAE(
         Returns
         -------
         score : float
-            At most 1. To select by what a search finds, use a scorer that compares
-            neighbours.
+            At most 1. A row of zeros, whose code is empty, counts as 1. To select by
+            what a search finds, use a scorer that compares neighbours.
 
         Raises
         ------

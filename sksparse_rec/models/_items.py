@@ -66,7 +66,8 @@ def _positions_of_names(wanted, names, what):
     if names is None:
         raise ValueError(
             f"{what} contains the name {wanted[0]!r}, but the estimator was fitted "
-            "without item names: fit on a DataFrame, or pass positions"
+            "without item names: where X has a column for each item, fit on a "
+            "DataFrame, or pass positions"
         )
     where = {name: position for position, name in enumerate(names)}
     unknown = [name for name in wanted if name not in where]

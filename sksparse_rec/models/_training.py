@@ -35,7 +35,7 @@ def batch_size_of(estimator, n_users, n_items):
     lets more of them share that on a large catalogue.
     """
     if estimator.batch_size != "auto":
-        return estimator.batch_size
+        return int(estimator.batch_size)
     smallest, largest = BATCH_SIZES
     size = min(n_items // BATCH_SHARE, n_users // STEPS_AN_EPOCH)
     return min(largest, max(smallest, 2 ** (size.bit_length() - 1)))

@@ -117,6 +117,8 @@ def _queries(X, X_queries, n_queries, random_state):
     """Return the queries, and the rows of ``X`` that they are, None where others."""
     own = None
     if X_queries is None:
+        if n_queries < 1:
+            raise ValueError(f"n_queries must be 1 at least, got {n_queries!r}")
         n = min(n_queries, X.shape[0])
         random_state = check_random_state(random_state)
         own = np.sort(random_state.choice(X.shape[0], n, replace=False))
