@@ -73,9 +73,9 @@ for name in ("scikit-learn", "gimp", "vlc"):
 # The picture
 # -----------
 # The share of the ten nearest neighbours that is found again, on average over the
-# queries. One model serves all sizes: it was trained at 32, 16 and 8 entries, and
-# ``transform(E, n_nonzero=4)`` takes the first 4 of them. The rival spends the same
-# bytes on fewer dimensions, the best linear ones: a
+# queries. One model serves all sizes: ``transform(E, n_nonzero=4)`` takes the first 4
+# of its 32 entries. (With ``nested=True`` they would be trained for that.) The rival
+# spends the same bytes on fewer dimensions, the best linear ones: a
 # :class:`~sklearn.decomposition.TruncatedSVD` of the vectors, which is a PCA without
 # centring.
 

@@ -67,7 +67,7 @@ def _load_generated(n_users, n_items, n_interactions):
 
 
 def _load_folder(name, min_rating):
-    X = sp.load_npz(_data_folder() / name / "interactions.npz")
+    X = sp.load_npz(data_folder() / name / "interactions.npz")
     return binarize(X, min_value=min_rating)
 
 
@@ -105,7 +105,8 @@ DATASETS = {
 DEFAULT_DATASETS = tuple(name for name in DATASETS if name != "goodbooks")
 
 
-def _data_folder():
+def data_folder():
+    """Return the folder that the environment names, or say which variable does."""
     folder = os.environ.get(DATA_VARIABLE)
     if not folder:
         raise SystemExit(

@@ -3,12 +3,15 @@
 import argparse
 from pathlib import Path
 
+from _code_curves import make_curves as make_code_curves
+from _code_data import CORPORA
 from _curves import make_curves
 from _data import DATASETS
 from _environment import HERE
 from _figures import budget_figure, save
 from _harness import read_records
 from _page_budgets import render_budgets
+from _page_codes import render_codes, tradeoff_figure
 from _page_growth import Growth, render_growth
 from _page_quality import render_quality
 from _page_speed import render_speed
@@ -25,7 +28,10 @@ def main():
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--docs", type=Path, default=DOCS, help="folder of the pages")
     options = parser.parse_args()
-    names = ("quality", "budgets", "growth", "million", "speed", "step")
+    names = (
+        *("quality", "budgets", "growth", "million", "speed", "step"),
+        *("codes", "codes-speed"),
+    )
     records = {name: read_records(options.results / name) for name in names}
     pages = {}
     if records["budgets"]:
@@ -34,6 +40,8 @@ def main():
         pages["growth"] = _growth(records["growth"], records["million"], options.docs)
     if records["speed"] or done(records["step"]):
         pages["speed"] = render_speed(records["speed"], records["step"])
+    if records["codes"]:
+        pages["codes"] = _codes(records["codes"], records["codes-speed"], options.docs)
     for name, page in pages.items():
         write(options.docs / "benchmarks" / f"{name}.md", page)
     if records["quality"]:
@@ -48,6 +56,17 @@ def _budgets(records, docs):
         save(budget_figure(name, make_curves(group)), docs / path)
         figures[name] = f"../{path.as_posix()}"
     return render_budgets(records, figures)
+
+
+def _codes(codes, speed, docs):
+    figures = {}
+    for name, group in by_dataset(codes, CORPORA).items():
+        figure = tradeoff_figure(name, make_code_curves(group))
+        if figure is not None:
+            path = FIGURES / f"codes-{name}.svg"
+            save(figure, docs / path)
+            figures[name] = f"../{path.as_posix()}"
+    return render_codes(codes, speed, figures)
 
 
 def _growth(growth, million, docs):

@@ -1,0 +1,155 @@
+"""The loop over runs that compress vectors, and the scores of their lists."""
+
+import itertools
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sp
+from _code_data import describe_corpus, split_corpus, true_neighbours, unit_rows
+from _harness import run_job, write_record
+from _plan import _path
+
+CUT_OFFS = (10, 100)
+
+
+def run_code_jobs(jobs, options, benchmark):
+    """Run what is not recorded yet, in the given order, until the time is up.
+
+    Jobs with the same corpus and seed that follow each other share a split.
+
+    Parameters
+    ----------
+    jobs : iterable of Job
+    options : argparse.Namespace
+        Of `_plan.make_parser`.
+    benchmark : str
+        Folder of the records within ``options.results``.
+    """
+    python = options.rival_python
+    if python is not None and shutil.which(python) is None:
+        raise SystemExit(f"--rival-python: {python} is no program")
+    folder = options.results / benchmark
+    jobs = [job for job in jobs if options.force or not _path(folder, job).exists()]
+    without = sorted({job.name for job in jobs if job.system.is_rival})
+    if python is None and without:
+        print(f"no --rival-python: left out are {', '.join(without)}")
+        jobs = [job for job in jobs if not job.system.is_rival]
+    if options.dry_run:
+        for job in jobs:
+            print(f"{job.dataset.name} {job.name} seed {job.seed}")
+        return
+    deadline = time.monotonic() + options.max_seconds
+    for (corpus, seed), group in itertools.groupby(
+        jobs, lambda job: (job.dataset, job.seed)
+    ):
+        if time.monotonic() >= deadline:
+            print("the time is up: call again to go on")
+            return
+        _run_split(corpus, seed, list(group), options, folder, deadline)
+
+
+def _run_split(corpus, seed, jobs, options, folder, deadline):
+    X = unit_rows(corpus.load())
+    described = describe_corpus(corpus, X)
+    catalog, queries = split_corpus(X, seed, corpus.n_queries)
+    truth = true_neighbours(catalog, queries)
+    with tempfile.TemporaryDirectory() as place:
+        paths = save_vectors(Path(place), catalog, queries)
+        for job in jobs:
+            if time.monotonic() >= deadline:
+                return
+            record = run_job(
+                job,
+                described,
+                paths,
+                _as_targets(truth, len(catalog)),
+                threads=options.threads,
+                timeout=options.timeout,
+                rival_python=options.rival_python,
+            )
+            if record["status"] == "ok":
+                with np.load(Path(place) / "lists.npz") as lists:
+                    found = [lists[name] for name in lists.files]
+                for point, ids in zip(record["points"], found, strict=True):
+                    point["metrics"] = neighbours_found(ids, truth)
+            write_record(_path(folder, job), record)
+            print(
+                f"{corpus.name} {job.name} seed {seed}: {summarize_codes(record)}",
+                flush=True,
+            )
+
+
+def save_vectors(folder, catalog, queries):
+    """Write what the child processes see; the neighbours are not among it.
+
+    Parameters
+    ----------
+    folder : Path
+    catalog, queries : ndarray
+
+    Returns
+    -------
+    dict
+        Paths by the names that the harness has for what is learnt from and what is
+        asked.
+    """
+    paths = {}
+    for name, array in (("train", catalog), ("history", queries)):
+        paths[name] = str(folder / f"{name}.npy")
+        np.save(paths[name], array)
+    return paths
+
+
+def _as_targets(truth, n_vectors):
+    """Return neighbours as the harness takes targets."""
+    n_queries, k = truth.shape
+    ones = np.ones(truth.size, dtype=np.float32)
+    starts = np.arange(n_queries + 1) * k
+    return sp.csr_array((ones, truth.ravel(), starts), shape=(n_queries, n_vectors))
+
+
+def neighbours_found(ids, truth):
+    """Return the share of the nearest vectors that lists of their length contain.
+
+    Parameters
+    ----------
+    ids : ndarray of shape (n_queries, k)
+        Positions, best first, padded with -1.
+    truth : ndarray of shape (n_queries, n_neighbours)
+        Nearest first.
+
+    Returns
+    -------
+    dict
+        By ``recall@10`` and ``recall@100``.
+    """
+    shares = {}
+    for k in CUT_OFFS:
+        pairs = zip(ids[:, :k], truth[:, :k], strict=True)
+        found = [len(np.intersect1d(listed, nearest)) for listed, nearest in pairs]
+        shares[f"recall@{k}"] = float(np.mean(found) / min(k, truth.shape[1]))
+    return shares
+
+
+def summarize_codes(record):
+    """Summarize a record in a line.
+
+    Parameters
+    ----------
+    record : dict
+
+    Returns
+    -------
+    str
+    """
+    if record["status"] != "ok":
+        return f"{record['status']} {record.get('error', '')}"
+    scores = ", ".join(
+        f"{point.get('family', record['family'])} {point['bytes']} bytes "
+        f"{point['metrics']['recall@100']:.3f}"
+        for point in record["points"]
+    )
+    return f"recall@100 of {scores}; fit {record['fit_seconds']:.1f} s"

@@ -1,0 +1,103 @@
+"""Neighbours that are kept when vectors are made small; see README.md."""
+
+from _code_data import CORPORA, make_factors
+from _code_plan import run_code_jobs
+from _codes import FAMILIES, LEVELS, OWN_FAMILIES, runs_of, speed_runs
+from _harness import Job
+from _plan import _setting, make_parser, suffix
+
+
+def main():
+    """Run what is asked for and not yet recorded."""
+    parser = make_parser(__doc__)
+    parser.add_argument(
+        "--datasets", nargs="+", choices=CORPORA, default=tuple(CORPORA)
+    )
+    parser.add_argument("--families", nargs="+", choices=FAMILIES, default=FAMILIES)
+    parser.add_argument(
+        "--levels",
+        nargs="+",
+        type=int,
+        choices=LEVELS,
+        default=LEVELS,
+        help="bytes of a vector, for families that are trained level by level",
+    )
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        nargs="+",
+        type=_setting,
+        default=[],
+        metavar="NAME=VALUE",
+        help="parameters of CompresSAE; the runs get a name of their own",
+    )
+    parser.add_argument(
+        "--speed",
+        action="store_true",
+        help="epochs and encoding beside the published implementation, on the first "
+        "of --datasets, in place of the sizes",
+    )
+    parser.add_argument(
+        "--make-factors",
+        action="store_true",
+        help="make the item factors that are compressed, and stop",
+    )
+    options = parser.parse_args()
+    if options.make_factors:
+        make_factors()
+    elif options.speed:
+        run_code_jobs(plan_speed(options), options, "codes-speed")
+    else:
+        run_code_jobs(plan(options), options, "codes")
+
+
+def plan(options):
+    """Yield the runs, a seed at a time.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+
+    Yields
+    ------
+    Job
+    """
+    for dataset in options.datasets:
+        for seed in options.seeds:
+            for family in options.families:
+                settings = options.settings if family in OWN_FAMILIES else ()
+                for name, system in runs_of(family, options.levels).items():
+                    yield Job(
+                        name + suffix(settings),
+                        system.with_settings(dict(settings)),
+                        CORPORA[dataset],
+                        seed,
+                        family + suffix(settings),
+                    )
+
+
+def plan_speed(options):
+    """Yield the timed runs, all once before any of them again.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+
+    Yields
+    ------
+    Job
+    """
+    corpus = CORPORA[options.datasets[0]]
+    for seed in options.seeds:
+        for name, system in speed_runs().items():
+            settings = {} if system.kind == "reference" else dict(options.settings)
+            yield Job(
+                name + suffix(tuple(settings.items())),
+                system.with_settings(settings),
+                corpus,
+                seed,
+            )
+
+
+if __name__ == "__main__":
+    main()
