@@ -54,6 +54,8 @@ def label_ends(ax, names, gid):
             color=name.color,
             arrowprops={
                 "arrowstyle": "-",
+                # From the middle of the name's left side, so that it crosses no name.
+                "relpos": (0, 0.5),
                 "color": name.line.get_color(),
                 # Unlike a curve that goes on.
                 "linestyle": ":",

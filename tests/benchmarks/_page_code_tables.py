@@ -5,7 +5,7 @@ import statistics
 from _code_curves import at_level, compresses_queries, family_of, label_of, scores
 from _code_data import CORPORA
 from _codes import LEVELS, MAIN
-from _pages import done, extra_megabytes, mean, shortfall, table
+from _pages import done, extra_megabytes, join, mean, shortfall, table
 
 METRICS = ("recall@100", "recall@10")
 
@@ -47,6 +47,8 @@ def corpus_section(name, records, curves, figure):
             if family != "dense"
         ]
         parts.append(table(header, rows, n_texts=2))
+    seeds = {len(found) for sizes in curves.values() for found in sizes.values()}
+    parts.append(f"Seeds of a number: {join(sorted(seeds))}.")
     parts.append(_costs(records, curves))
     lost = [
         f"- {record['label']} ({record['system']}), seed {record['seed']}: "
@@ -119,8 +121,8 @@ def _recommend(records):
         space: _middle(1000 * run["recommend_seconds"][space] for run in runs)
         for space in runs[0]["recommend_seconds"]
     }
-    listed = " and ".join(f"{ms} ms {space}" for space, ms in spaces.items())
-    return f" `CompresSAE.recommend` takes {listed}."
+    listed = " and ".join(f"{ms} ms ({space})" for space, ms in spaces.items())
+    return f"\n`CompresSAE.recommend` takes {listed}."
 
 
 def _middle(values):

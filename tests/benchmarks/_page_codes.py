@@ -135,9 +135,9 @@ def _choice(curves):
             for allowed in (
                 compresses_queries,
                 lambda family: not compresses_queries(family) and family != "dense",
-                lambda family: family.startswith("sae-sparse"),
-                lambda family: family.startswith("sae-reconstructed"),
-                lambda family: family.startswith("sae-asymmetric"),
+                lambda family: family == "sae-sparse",
+                lambda family: family == "sae-reconstructed",
+                lambda family: family == "sae-asymmetric",
             ):
                 row.append(_named(best_at(families, level, allowed), len(row) < 4))
             rows.append(row)
