@@ -208,3 +208,19 @@ def test_estimators_without_embeddings():
     empty = SimpleNamespace(item_embeddings_=sp.csr_array((3, 4)))
     with pytest.raises(ValueError, match="0 non-zeros"):
         memory_report(empty)
+
+
+@pytest.mark.parametrize("name", ["dtype", "dense_dtype"])
+def test_no_dtype_is_none_of_numpys(name):
+    with pytest.raises(ValueError, match=f"{name}=None is not a numpy dtype"):
+        memory_report(**{name: None})
+
+
+def test_narrow_integers_do_not_wrap_around():
+    sizes = {"n_items": 10**8, "n_features": 768, "n_components": 8192}
+    expected = memory_report(n_nonzero=64, **sizes)
+    found = memory_report(
+        n_nonzero=np.int8(64), **{k: np.int32(v) for k, v in sizes.items()}
+    )
+    assert found.operations == expected.operations
+    assert found.operations["sparse"] > 2**31

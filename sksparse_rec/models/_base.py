@@ -14,7 +14,12 @@ from sksparse_rec._validation import (
     to_sparse_interface,
 )
 from sksparse_rec.model_selection import score_ranking
-from sksparse_rec.models._items import check_k, item_candidates, item_positions
+from sksparse_rec.models._items import (
+    check_k,
+    item_candidates,
+    item_positions,
+    own_items,
+)
 from sksparse_rec.retrieval import search, top_items
 
 LIST_LENGTH = 10
@@ -269,11 +274,7 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         A = self.item_embeddings_
         names = getattr(self, "feature_names_in_", None)
         positions = item_positions(items, A.shape[0], names)
-        n_queries = len(positions)
-        own = sp.csr_array(
-            (np.ones(n_queries, dtype=bool), positions, np.arange(n_queries + 1)),
-            shape=(n_queries, A.shape[0]),
-        )
+        own = own_items(positions, A.shape[0])
         queries = A[positions]
         return to_sparse_interface(
             search(queries, A, k, popularity=self.item_popularity_, excluded=[own])

@@ -10,7 +10,12 @@ from sksparse_rec._numerics.vectors import unit_rows
 from sksparse_rec._sparse import normalize_rows, row_indices
 from sksparse_rec._validation import check_embeddings, to_sparse_interface
 from sksparse_rec.models._codes import codes_of
-from sksparse_rec.models._items import check_k, item_candidates, item_positions
+from sksparse_rec.models._items import (
+    check_k,
+    item_candidates,
+    item_positions,
+    own_items,
+)
 from sksparse_rec.retrieval import query_profiles, search
 
 # What codes are compared as; only queries that come as vectors can stay vectors.
@@ -100,11 +105,7 @@ class CodeSearchMixin:
         k = check_k(k)
         A = self.item_embeddings_
         positions = item_positions(items, A.shape[0])
-        n_queries = len(positions)
-        own = sp.csr_array(
-            (np.ones(n_queries, dtype=bool), positions, np.arange(n_queries + 1)),
-            shape=(n_queries, A.shape[0]),
-        )
+        own = own_items(positions, A.shape[0])
         check_space(space, SPACES)
         return self._search(A[positions], k, space, None, own, self._profiles(space))
 

@@ -102,6 +102,14 @@ def item_filter(items, n_users, n_items, names, what):
     return for_all, None
 
 
+def own_items(positions, n_items):
+    """Return the mask of the item that each query is, CSR (n_queries, n_items)."""
+    n_queries = len(positions)
+    ones = np.ones(n_queries, dtype=bool)
+    starts = np.arange(n_queries + 1)
+    return sp.csr_array((ones, positions, starts), shape=(n_queries, n_items))
+
+
 def item_candidates(allow, deny, n_queries, n_items, names=None):
     """Return ``allow`` and ``deny`` as keyword arguments of ``retrieval.search``."""
     allowed, allowed_each = item_filter(allow, n_queries, n_items, names, "allow")

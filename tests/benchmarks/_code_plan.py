@@ -1,7 +1,6 @@
 """The loop over runs that compress vectors, and the scores of their lists."""
 
 import itertools
-import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -10,45 +9,19 @@ import numpy as np
 import scipy.sparse as sp
 from _code_data import describe_corpus, split_corpus, true_neighbours, unit_rows
 from _harness import run_job, write_record
-from _plan import _path
+from _plan import record_path
 
 CUT_OFFS = (10, 100)
 
 
-def run_code_jobs(jobs, options, benchmark):
-    """Run what is not recorded yet, in the given order, until the time is up.
+def run_corpus(corpus, jobs, options, folder, deadline):
+    """Run jobs on a corpus; those with a seed that follow each other share a split.
 
-    Jobs with the same corpus and seed that follow each other share a split.
-
-    Parameters
-    ----------
-    jobs : iterable of Job
-    options : argparse.Namespace
-        Of `_plan.make_parser`.
-    benchmark : str
-        Folder of the records within ``options.results``.
+    The arguments are those of ``run_dataset`` in `_plan.run_jobs`.
     """
-    python = options.rival_python
-    if python is not None and shutil.which(python) is None:
-        raise SystemExit(f"--rival-python: {python} is no program")
-    folder = options.results / benchmark
-    jobs = [job for job in jobs if options.force or not _path(folder, job).exists()]
-    without = sorted({job.name for job in jobs if job.system.is_rival})
-    if python is None and without:
-        print(f"no --rival-python: left out are {', '.join(without)}")
-        jobs = [job for job in jobs if not job.system.is_rival]
-    if options.dry_run:
-        for job in jobs:
-            print(f"{job.dataset.name} {job.name} seed {job.seed}")
-        return
-    deadline = time.monotonic() + options.max_seconds
-    for (corpus, seed), group in itertools.groupby(
-        jobs, lambda job: (job.dataset, job.seed)
-    ):
-        if time.monotonic() >= deadline:
-            print("the time is up: call again to go on")
-            return
-        _run_split(corpus, seed, list(group), options, folder, deadline)
+    for seed, of_seed in itertools.groupby(jobs, lambda job: job.seed):
+        if time.monotonic() < deadline:
+            _run_split(corpus, seed, list(of_seed), options, folder, deadline)
 
 
 def _run_split(corpus, seed, jobs, options, folder, deadline):
@@ -75,7 +48,7 @@ def _run_split(corpus, seed, jobs, options, folder, deadline):
                     found = [lists[name] for name in lists.files]
                 for point, ids in zip(record["points"], found, strict=True):
                     point["metrics"] = neighbours_found(ids, truth)
-            write_record(_path(folder, job), record)
+            write_record(record_path(folder, job), record)
             print(
                 f"{corpus.name} {job.name} seed {seed}: {summarize_codes(record)}",
                 flush=True,

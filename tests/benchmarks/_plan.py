@@ -54,12 +54,14 @@ def make_parser(description, *, seeds=(0, 1, 2)):
     return parser
 
 
-def add_settings_option(parser):
-    """Let the command line change parameters of CompressedELSA.
+def add_settings_option(parser, estimator="CompressedELSA"):
+    """Let the command line change parameters of our estimator.
 
     Parameters
     ----------
     parser : argparse.ArgumentParser
+    estimator : str
+        Its name, for the help.
     """
     parser.add_argument(
         "--set",
@@ -68,7 +70,7 @@ def add_settings_option(parser):
         type=_setting,
         default=[],
         metavar="NAME=VALUE",
-        help="parameters of CompressedELSA; the runs get a name of their own",
+        help=f"parameters of {estimator}; the runs get a name of their own",
     )
 
 
@@ -98,10 +100,10 @@ def suffix(settings):
     return f"@{named}" if named else ""
 
 
-def run_jobs(jobs, options, benchmark):
+def run_jobs(jobs, options, benchmark, run_dataset=None):
     """Run what is not recorded yet, in the given order, until the time is up.
 
-    Jobs with the same data set and seed that follow each other share a split.
+    Jobs with the same data set that follow each other are run together.
 
     Parameters
     ----------
@@ -110,12 +112,18 @@ def run_jobs(jobs, options, benchmark):
         Of `make_parser`.
     benchmark : str
         Folder of the records within ``options.results``.
+    run_dataset : callable, default=None
+        ``run_dataset(dataset, jobs, options, folder, deadline)``; None holds out users,
+        once for the jobs with a seed that follow each other.
     """
+    run_dataset = run_dataset or _run_dataset
     python = options.rival_python
     if python is not None and shutil.which(python) is None:
         raise SystemExit(f"--rival-python: {python} is no program")
     folder = options.results / benchmark
-    jobs = [job for job in jobs if options.force or not _path(folder, job).exists()]
+    jobs = [
+        job for job in jobs if options.force or not record_path(folder, job).exists()
+    ]
     without = sorted({job.name for job in jobs if job.system.is_rival})
     if python is None and without:
         print(f"no --rival-python: left out are {', '.join(without)}")
@@ -127,7 +135,7 @@ def run_jobs(jobs, options, benchmark):
     deadline = time.monotonic() + options.max_seconds
     for dataset, of_dataset in itertools.groupby(jobs, lambda job: job.dataset):
         if time.monotonic() < deadline:
-            _run_dataset(dataset, list(of_dataset), options, folder, deadline)
+            run_dataset(dataset, list(of_dataset), options, folder, deadline)
     if time.monotonic() >= deadline:
         print("the time is up: call again to go on")
 
@@ -155,14 +163,15 @@ def _run_dataset(dataset, jobs, options, folder, deadline):
                     timeout=options.timeout,
                     rival_python=options.rival_python,
                 )
-                write_record(_path(folder, job), record)
+                write_record(record_path(folder, job), record)
                 print(
                     f"{dataset.name} {job.name} seed {seed}: {summarize(record)}",
                     flush=True,
                 )
 
 
-def _path(folder, job):
+def record_path(folder, job):
+    """Return where the record of a job is."""
     return folder / job.dataset.name / f"{job.name}-seed{job.seed}.json"
 
 

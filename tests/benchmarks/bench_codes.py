@@ -1,10 +1,10 @@
 """Neighbours that are kept when vectors are made small; see README.md."""
 
 from _code_data import CORPORA, make_factors
-from _code_plan import run_code_jobs
+from _code_plan import run_corpus
 from _codes import FAMILIES, LEVELS, OWN_FAMILIES, runs_of, speed_runs
 from _harness import Job
-from _plan import _setting, make_parser, suffix
+from _plan import add_settings_option, make_parser, run_jobs, suffix
 
 
 def main():
@@ -22,15 +22,7 @@ def main():
         default=LEVELS,
         help="bytes of a vector, for families that are trained level by level",
     )
-    parser.add_argument(
-        "--set",
-        dest="settings",
-        nargs="+",
-        type=_setting,
-        default=[],
-        metavar="NAME=VALUE",
-        help="parameters of CompresSAE; the runs get a name of their own",
-    )
+    add_settings_option(parser, "CompresSAE")
     parser.add_argument(
         "--speed",
         action="store_true",
@@ -46,9 +38,9 @@ def main():
     if options.make_factors:
         make_factors()
     elif options.speed:
-        run_code_jobs(plan_speed(options), options, "codes-speed")
+        run_jobs(plan_speed(options), options, "codes-speed", run_corpus)
     else:
-        run_code_jobs(plan(options), options, "codes")
+        run_jobs(plan(options), options, "codes", run_corpus)
 
 
 def plan(options):

@@ -32,14 +32,14 @@ from _code_dense import (
     Truncation,
     prefix_loss,
 )
-from _code_plan import neighbours_found, run_code_jobs
+from _code_plan import neighbours_found, run_corpus
 from _code_process import dead_fraction, measure
 from _code_reference import Reference, top_codes
 from _code_search import sparse_level
 from _codes import FAMILIES, LEVELS, runs_of, speed_runs
 from _harness import Job, read_records
 from _page_codes import render_codes
-from _plan import make_parser
+from _plan import make_parser, run_jobs
 from _run_code_rivals import largest_divisor
 
 N_FEATURES = 32
@@ -261,7 +261,7 @@ def test_runs_are_recorded_and_rendered(vectors, tmp_path, capsys):
 
     def run(systems, benchmark):
         jobs = [Job(name, system, corpus, 0) for name, system in systems.items()]
-        run_code_jobs(jobs, options, benchmark)
+        run_jobs(jobs, options, benchmark, run_corpus)
         return capsys.readouterr().out
 
     assert "left out are pq-16" in run(systems, "codes")

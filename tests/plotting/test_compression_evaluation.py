@@ -393,3 +393,9 @@ def test_unit_rows_of_zeros_stay():
     for rows in (unit_rows(X), unit_rows(sparse).toarray()):
         np.testing.assert_allclose(rows, [[0, 0], [0.6, 0.8]], rtol=1e-6)
         assert rows.dtype == np.float32
+
+
+def test_at_least_one_query_is_drawn():
+    X = np.eye(6)
+    with pytest.raises(ValueError, match="n_queries must be 1 at least, got 0"):
+        curves(TopEntries(), X, n_queries=0)
