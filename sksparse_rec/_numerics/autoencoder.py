@@ -19,6 +19,9 @@ from sksparse_rec._numerics.device import to_csr, to_device, to_numpy
 from sksparse_rec._numerics.optimizer import NAdam
 from sksparse_rec._numerics.rows import LEAST_ROWS, multiply, products_of
 
+# Every so many batches have the auxiliary level.
+AUXILIARY_EVERY = 4
+
 
 class CodeSetting(NamedTuple):
     """Everything about a training that is not data."""
@@ -44,6 +47,20 @@ class CodeSetting(NamedTuple):
             levels=tuple(ladder[n] for n in self.levels),
             neighbor_levels=tuple(ladder[n] for n in self.neighbor_levels),
         )
+
+    def on_batch(self, number, n_batches):
+        """Return the setting for one of the batches of an epoch.
+
+        The level beyond ``n_nonzero`` takes more time than everything else, and its
+        share of the gradient is small: few batches have it, with so much weight that
+        the sum over the epoch is that of all.
+        """
+        if self.levels[-1] == self.n_nonzero:
+            return self
+        if number % AUXILIARY_EVERY:
+            return self._replace(levels=self.levels[:-1], weights=self.weights[:-1])
+        scale = n_batches / len(range(0, n_batches, AUXILIARY_EVERY))
+        return self._replace(weights=(*self.weights[:-1], self.weights[-1] * scale))
 
 
 @dataclass
@@ -147,8 +164,10 @@ def start(rows, n_components, tied, generator, device):
 
 
 def activations(X, encoder, intercept, half=False):
-    """Return ``E x + b`` for every row, shape (n_rows, m)."""
-    return multiply(X, encoder.T, half).add_(intercept)
+    """Return ``E x + b`` for every row, (n_rows, m); in bfloat16 if ``half``."""
+    if half:
+        X, encoder, intercept = (t.bfloat16() for t in (X, encoder, intercept))
+    return multiply(X, encoder.T, False).add_(intercept)
 
 
 def active(X, encoder, intercept, width, positive, half=False):
@@ -171,13 +190,13 @@ def train_step(state, X, setting, learning_rate):
     columns, values = active(X, *coder, levels[-1], setting.positive, setting.half)
     reconstructions = kernels.decode(columns, values, state.decoder, levels)
     loss, dY, cosines = cosine_loss(reconstructions, X, setting.weights)
-    dvalues, dD = kernels.decode_adjoint(columns, values, state.decoder, levels, dY)
+    dvalues = kernels.decode_adjoint(columns, state.decoder, levels, dY)
     if setting.neighbor_weight:
         weight = setting.neighbor_weight / len(setting.neighbor_levels)
         for n in setting.neighbor_levels:
             parts = columns[:, :n].contiguous(), values[:, :n].contiguous()
             of_neighbors, gradient = neighbor_loss(
-                kernels, *parts, m, X, setting.temperature
+                kernels, *parts, m, X, setting.temperature, setting.half
             )
             loss = loss + weight * of_neighbors
             dvalues[:, :n].add_(gradient, alpha=weight)
@@ -186,22 +205,8 @@ def train_step(state, X, setting, learning_rate):
     at = levels.index(k)
     seen = columns[:, :k], values[:, :k], reconstructions[at], cosines[at]
     _remember(state, X, *seen)
-    dE, db = kernels.encode_adjoint(columns, dvalues, X, m)
-    _descend(state, dD, dE, db, learning_rate)
+    kernels.descend_(state, (columns, values), levels, dY, dvalues, X, learning_rate)
     return loss
-
-
-def _descend(state, dD, dE, db, learning_rate):
-    products, optimizers = products_of(state.decoder), state.optimizers
-    if state.encoder is None:
-        dD = dD + dE
-    else:
-        products.step_(optimizers["encoder"], state.encoder, dE, learning_rate)
-    products.step_(optimizers["intercept"], state.intercept, db, learning_rate)
-    # Its rows are of unit length here: the values are their own directions.
-    D, norms = state.decoder, state.decoder.new_ones(len(state.decoder), 1)
-    products.descend_(optimizers["decoder"], D, dD, D, norms, learning_rate)
-    state.decoder = products.unit_rows(D)[0]
 
 
 def _remember(state, X, columns, values, reconstructions, cosines):

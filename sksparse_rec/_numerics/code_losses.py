@@ -2,6 +2,8 @@
 
 import torch
 
+from sksparse_rec._numerics.rows import multiply
+
 # Codes and reconstructions below this length count as zeros: they have no direction,
 # so no gradient either.
 TINY = 1e-8
@@ -25,15 +27,15 @@ def cosine_loss(Y, X, weights):
     cosines : tensor of shape (n_levels, n_rows)
     """
     norms = _lengths(Y)
-    units = Y / norms
-    cosines = (units * X).sum(dim=2, keepdim=True)
+    cosines = (Y * X).sum(dim=2, keepdim=True) / norms
     # Filled on the device: nothing is copied there.
     weights = torch.stack([Y.new_full((1, 1), w / len(X)) for w in weights])
     loss = (weights * (1 - cosines)).sum()
-    return loss, (units * cosines - X) * (weights / norms), cosines.squeeze(2)
+    scale = weights / norms
+    return loss, Y * (cosines / norms * scale) - X * scale, cosines.squeeze(2)
 
 
-def neighbor_loss(kernels, columns, values, n_components, X, temperature):
+def neighbor_loss(kernels, columns, values, n_components, X, temperature, half=False):
     """Return the loss of neighbourhoods in the sparse space, and its gradient.
 
     Every row of the batch spreads a unit of attention over the others by a softmax of
@@ -51,6 +53,8 @@ def neighbor_loss(kernels, columns, values, n_components, X, temperature):
     X : tensor of shape (n_rows, n_features)
         Unit rows.
     temperature : float
+    half : bool
+        Multiply the vectors in bfloat16.
 
     Returns
     -------
@@ -66,13 +70,14 @@ def neighbor_loss(kernels, columns, values, n_components, X, temperature):
     n_rows = len(X)
     norms = _lengths(values)
     units = values / norms
-    target = _log_attention(X @ X.T, temperature)
+    target = _log_attention(multiply(X, X.T, half), temperature)
     found = _log_attention(kernels.products(columns, units, n_components), temperature)
     weights = target.exp()
-    # The diagonals have no weight, and may be -inf in both.
-    gap = torch.where(weights > 0, target - found, 0)
+    gap = target.sub_(found)
+    # There is no weight on the diagonals, which may be -inf in both.
+    gap.fill_diagonal_(0)
     loss = (weights * gap).sum() / n_rows
-    dP = (found.exp() - weights) / (temperature * n_rows)
+    dP = found.exp_().sub_(weights).div_(temperature * n_rows)
     gradient = kernels.products_adjoint(columns, units, n_components, dP + dP.T)
     along = (gradient * units).sum(dim=1, keepdim=True)
     return loss, (gradient - along * units) / norms

@@ -9,28 +9,35 @@ import numpy as np
 import torch
 
 from sksparse_rec._numerics.compiling import compile_with
+from sksparse_rec._numerics.optimizer import NAdam
+from sksparse_rec._numerics.products_numba import nadam, step_numbers
 from sksparse_rec._numerics.threads import cut, cut_evenly, n_parts, run_parts
 
 # Multiplications below which a second thread costs more than it brings.
 WORTH_THREADS = 1 << 18
-# Magnitudes are counted by the first 12 of the 31 bits behind the sign.
-BITS, BINS = 19, 1 << 12
-# What a limit may let pass, in multiples of what is wanted, and what it is below the
-# last entry that was wanted.
-MOST_ABOVE, MARGIN = 4, np.float32(0.95)
-INFINITY = np.float32(np.inf)
+# Magnitudes are counted by the first 12 bits behind the sign.
+BINS = 1 << 12
+# What a limit may let pass, in multiples of what is wanted, and how far it is below the
+# last entry that was wanted: about 5 %, in units of the last of 16 bits.
+MOST_ABOVE, MARGIN = 4, 9
+# Of a sort key: the magnitude stands above the column, counted down.
+LAST_COLUMN = np.uint64((1 << 32) - 1)
 
-_compile = compile_with(fastmath={"reassoc", "contract", "nsz"})
+_compile = compile_with(fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
 
 
 def select(activations, width, positive):
     """Return the ``width`` entries of largest magnitude of every row, largest first."""
     n_rows, n_components = activations.shape
+    is_half = activations.dtype == torch.bfloat16
+    integers = torch.int16 if is_half else torch.int32
+    bits = activations.contiguous().view(integers).numpy()
+    bits = bits.view(np.uint16 if is_half else np.uint32)
     columns = np.empty((n_rows, width), np.int32)
-    values = np.empty((n_rows, width), np.float32)
-    arguments = *_arrays(activations), positive, columns, values
+    values = np.empty((n_rows, width), np.uint32)
+    arguments = bits, 16 * is_half, positive, columns, values
     _in_threads(_select, _evenly(n_rows, 4 * n_components), *arguments)
-    return torch.from_numpy(columns), torch.from_numpy(values)
+    return torch.from_numpy(columns), torch.from_numpy(values.view(np.float32))
 
 
 def decode(columns, values, decoder, levels):
@@ -43,34 +50,45 @@ def decode(columns, values, decoder, levels):
     return Y
 
 
-def decode_adjoint(columns, values, decoder, levels, dY):
-    """Return the gradients of ``decode`` for the values and for the decoder."""
+def decode_adjoint(columns, decoder, levels, dY):
+    """Return the gradient of ``decode`` for the values."""
     n_rows, width = columns.shape
-    n_components, n_features = decoder.shape
-    # An entry is part of its own level and of all longer ones.
-    sums = dY.flip(0).cumsum(0).flip(0)
-    columns, values, decoder, sums = _arrays(columns, values, decoder, sums)
-    level_of = np.searchsorted(levels, np.arange(width), side="right")
     dvalues = torch.empty(n_rows, width)
-    arguments = columns, level_of, decoder, sums, dvalues.numpy()
-    _in_threads(_values_adjoint, _evenly(n_rows, width * n_features), *arguments)
-    dD = torch.empty(n_components, n_features)
-    starts, order = _group(columns, n_components)
-    arguments = starts, order, values, level_of, sums, dD.numpy()
-    _in_threads(_rows_adjoint, _by_work(starts, n_features), *arguments)
-    return dvalues, dD
+    sums, level_of = sums_of_longer(dY), _level_of(levels, width)
+    arguments = *_arrays(columns), level_of, *_arrays(decoder, sums), dvalues.numpy()
+    bounds = _evenly(n_rows, width * decoder.shape[1])
+    _in_threads(_decode_adjoint, bounds, *arguments)
+    return dvalues
 
 
-def encode_adjoint(columns, dvalues, X, n_components):
-    """Return the gradients of ``values = E x + b`` for ``E`` and ``b``."""
-    columns, dvalues, X = _arrays(columns, dvalues, X)
-    dE = torch.empty(n_components, X.shape[1])
-    starts, order = _group(columns, n_components)
-    level_of = np.zeros(columns.shape[1], np.int64)
-    arguments = starts, order, dvalues, level_of, X[None], dE.numpy()
-    _in_threads(_rows_adjoint, _by_work(starts, X.shape[1]), *arguments)
-    db = np.bincount(columns.ravel(), dvalues.ravel(), minlength=n_components)
-    return dE, torch.from_numpy(db.astype(np.float32))
+def descend_(state, codes, levels, dY, dvalues, X, learning_rate):
+    """Take a step along the gradients of decoder, encoder and intercept, in place.
+
+    A latent at a time: its rows of both gradients are summed, used and forgotten.
+    """
+    columns, values, dvalues, X, sums = _arrays(*codes, dvalues, X, sums_of_longer(dY))
+    groups = _group(columns, len(state.decoder))
+    level_of = _level_of(levels, columns.shape[1])
+    # A tied encoder is the decoder: no rows are left for it.
+    parameters = {"encoder": state.decoder[:0]} | state.parameters()
+    steps = []
+    for name in ("decoder", "encoder", "intercept"):
+        tensor = parameters[name]
+        optimizer = state.optimizers.get(name) or NAdam.start(tensor)
+        tensors = tensor, optimizer.first, optimizer.second
+        numbers = step_numbers(optimizer, learning_rate, np.float32)
+        steps.append((*(t.numpy() for t in tensors), numbers))
+    arguments = groups, (values, level_of, sums, dvalues, X), *steps
+    _in_threads(_descend, _by_work(groups[0], 2 * X.shape[1]), *arguments)
+
+
+def sums_of_longer(dY):
+    """Gradients for the entries of each level, which all longer ones contain."""
+    return dY if len(dY) == 1 else dY.flip(0).cumsum(0).flip(0)
+
+
+def _level_of(levels, width):
+    return np.searchsorted(levels, np.arange(width), side="right")
 
 
 def products(columns, values, n_components):
@@ -122,58 +140,57 @@ def _in_threads(kernel, bounds, *arguments):
 
 
 @_compile
-def _select(first, last, activations, positive, columns, values):
+def _select(first, last, bits, shift, positive, columns, values):
     """Sort the few magnitudes above a limit that is a little too low.
 
-    The row before tells the limit; where it lets too few or too many pass, a count of
-    all magnitudes does.
+    ``bits`` are those of floats, which are ordered as their magnitudes are; shifted
+    they are float32. The row before tells the limit; where it lets too few or too many
+    pass, a count of all magnitudes does.
     """
-    m, width = activations.shape[1], columns.shape[1]
-    magnitudes = np.empty(m, np.float32)
+    m, width = bits.shape[1], columns.shape[1]
+    rest, margin = 31 - shift, MARGIN << (16 - shift)
+    mask, infinity = (1 << rest) - 1, 0x7F80 << (16 - shift)
+    magnitudes = np.empty(m, bits.dtype)
     counts = np.empty(BINS, np.int32)
-    found = np.empty(m, np.int32)
-    limit = np.float32(0)
+    keys = np.empty(m, np.uint64)
+    limit = 0
     for row in range(first, last):
-        a = activations[row]
-        for j in range(m):
-            magnitude = np.float32(0) if positive and a[j] <= 0 else abs(a[j])
-            # NaN comes first, so that it is seen.
-            magnitudes[j] = magnitude if magnitude <= INFINITY else INFINITY
+        b = bits[row]
         n_above = 0
         for j in range(m):
-            n_above += magnitudes[j] >= limit
+            magnitude = b[j] & mask
+            # NaN, of any sign, is above infinity: it comes first and is seen.
+            if positive and b[j] > mask and magnitude <= infinity:
+                magnitude = 0
+            magnitudes[j] = magnitude
+            n_above += magnitude >= limit
         if n_above < width or n_above > MOST_ABOVE * width:
-            limit = _limit(magnitudes, width, counts)
+            limit = _limit(magnitudes, rest - 12, width, counts)
         n = 0
         for j in range(m):
             if magnitudes[j] >= limit:
-                found[n] = j
+                keys[n] = np.uint64(magnitudes[j]) << np.uint64(32)
+                keys[n] |= LAST_COLUMN - np.uint64(j)
                 n += 1
-        order = np.argsort(-magnitudes[found[:n]], kind="mergesort")
+        keys[:n].sort()
         for place in range(width):
-            column = found[order[place]]
+            column = np.int64(LAST_COLUMN - (keys[n - 1 - place] & LAST_COLUMN))
             columns[row, place] = column
-            dropped = positive and a[column] <= 0
-            values[row, place] = np.float32(0) if dropped else a[column]
-        limit = magnitudes[columns[row, width - 1]] * MARGIN
+            values[row, place] = b[column] << shift if magnitudes[column] else 0
+        limit = max(0, np.int64(magnitudes[columns[row, width - 1]]) - margin)
 
 
 @_compile
-def _limit(magnitudes, width, counts):
-    """Return the lower end of the bin that holds the ``width``-th largest magnitude.
-
-    Floats that are not negative are ordered as their bits are.
-    """
-    bits = magnitudes.view(np.uint32)
+def _limit(magnitudes, shift, width, counts):
+    """Return the lower end of the bin that holds the ``width``-th largest magnitude."""
     counts[:] = 0
-    for j in range(len(bits)):
-        # The sign is cut off, as a zero may have one.
-        counts[bits[j] >> BITS & BINS - 1] += 1
+    for j in range(len(magnitudes)):
+        counts[magnitudes[j] >> shift] += 1
     bin_, n_above = BINS - 1, counts[BINS - 1]
     while n_above < width:
         bin_ -= 1
         n_above += counts[bin_]
-    return np.array([bin_ << BITS], np.uint32).view(np.float32)[0]
+    return bin_ << shift
 
 
 @_compile
@@ -194,7 +211,7 @@ def _decode(first, last, columns, values, decoder, levels, Y):
 
 
 @_compile
-def _values_adjoint(first, last, columns, level_of, decoder, sums, dvalues):
+def _decode_adjoint(first, last, columns, level_of, decoder, sums, dvalues):
     for row in range(first, last):
         for place in range(columns.shape[1]):
             g, d = sums[level_of[place], row], decoder[columns[row, place]]
@@ -206,17 +223,49 @@ def _values_adjoint(first, last, columns, level_of, decoder, sums, dvalues):
 
 
 @_compile
-def _rows_adjoint(first, last, starts, order, values, level_of, sums, gradient):
-    """Sum ``value × sums`` over the entries of each latent."""
-    width = values.shape[1]
+def _descend(first, last, groups, codes, of_decoder, of_encoder, of_intercept):
+    """Each of the last three is a parameter, its moments and its step's numbers."""
+    starts, order = groups
+    values, level_of, sums, dvalues, X = codes
+    D, D_moment, D_square, D_numbers = of_decoder
+    E, E_moment, E_square, E_numbers = of_encoder
+    b, b_moment, b_square, b_numbers = of_intercept
+    width, n = values.shape[1], X.shape[1]
+    dD, dE = np.empty(n, np.float32), np.empty(n, np.float32)
+    db = np.zeros(len(b), np.float32)
     for latent in range(first, last):
-        out = gradient[latent]
-        out[:] = 0
+        dD[:] = 0
+        dE[:] = 0
         for entry in range(starts[latent], starts[latent + 1]):
             row, place = order[entry] // width, order[entry] % width
-            value, g = values[row, place], sums[level_of[place], row]
-            for f in range(len(out)):
-                out[f] += value * g[f]
+            value, dvalue = values[row, place], dvalues[row, place]
+            g, x = sums[level_of[place], row], X[row]
+            for f in range(n):
+                dD[f] += value * g[f]
+                dE[f] += dvalue * x[f]
+            db[latent] += dvalue
+        if len(E) == 0:
+            for f in range(n):
+                dD[f] += dE[f]
+        else:
+            e, moment, square = E[latent], E_moment[latent], E_square[latent]
+            nadam(0, 0, n, dE, e, moment, square, E_numbers)
+        # The row is of unit length, so it is its own direction.
+        d = D[latent]
+        along = dD[0] * d[0]
+        for f in range(1, n):
+            along += dD[f] * d[f]
+        for f in range(n):
+            dD[f] -= along * d[f]
+        nadam(0, 0, n, dD, d, D_moment[latent], D_square[latent], D_numbers)
+        total = d[0] * d[0]
+        for f in range(1, n):
+            total += d[f] * d[f]
+        norm = np.sqrt(total)
+        if norm > 0:
+            for f in range(n):
+                d[f] /= norm
+    nadam(0, first, last, db, b, b_moment, b_square, b_numbers)
 
 
 @_compile

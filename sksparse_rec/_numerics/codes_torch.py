@@ -8,10 +8,13 @@ but the activations that ``select`` reads. ``codes_numba`` has the same function
 the CPU.
 """
 
+import bisect
 import itertools
 
 import torch
 from torch.nn.functional import embedding_bag
+
+from sksparse_rec._numerics.products_torch import tangent_, unit_rows
 
 
 def select(activations, width, positive):
@@ -33,7 +36,9 @@ def select(activations, width, positive):
     if positive:
         activations = activations.clamp(min=0)
     columns = activations.abs().topk(width, dim=1).indices
-    return columns.int(), activations.gather(1, columns)
+    values = activations.gather(1, columns)
+    # What was multiplied in bfloat16 goes on in float32.
+    return columns.int(), values.float() if values.dtype == torch.bfloat16 else values
 
 
 def decode(columns, values, decoder, levels):
@@ -52,26 +57,55 @@ def _decode(columns, values, decoder):
     return embedding_bag(columns, decoder, per_sample_weights=values, mode="sum")
 
 
-def decode_adjoint(columns, values, decoder, levels, dY):
-    """Return the gradients of ``decode`` for the values and for the decoder.
+def decode_adjoint(columns, decoder, levels, dY):
+    """Return the gradient of ``decode`` for the values.
 
     ``dY`` is the gradient for its result. Only the active entries are read.
     """
-    decoder = decoder.detach().requires_grad_()
-    values = values.detach().requires_grad_()
+    values = decoder.new_zeros(columns.shape).requires_grad_()
     with torch.enable_grad():
         Y = decode(columns, values, decoder, levels)
-    return torch.autograd.grad(Y, (values, decoder), dY)
+    return torch.autograd.grad(Y, values, dY)[0]
 
 
-def encode_adjoint(columns, dvalues, X, n_components):
-    """Return the gradients of ``values = E x + b`` for ``E`` and ``b``."""
-    dE = X.new_zeros(n_components, X.shape[1])
+def descend_(state, codes, levels, dY, dvalues, X, learning_rate):
+    """Take a step along the gradients of decoder, encoder and intercept, in place.
+
+    The decoder's gradient is projected on the tangent of its unit rows before its
+    optimizer sees it, and its rows are of unit length after the step.
+
+    Parameters
+    ----------
+    state : Autoencoder
+    codes : tuple of tensors
+        ``columns`` and ``values``.
+    levels : sequence of int
+    dY, dvalues : tensors
+        Gradients for what ``decode`` returned, and all of those for the values.
+    X : tensor of shape (n_rows, n_features)
+    learning_rate : float
+    """
+    columns, values = codes
+    D, optimizers = state.decoder, state.optimizers
+    dD, dE = torch.zeros_like(D), torch.zeros_like(D)
+    db = torch.zeros_like(state.intercept)
+    db.index_add_(0, columns.reshape(-1), dvalues.reshape(-1))
+    # An entry is part of its own level and of all longer ones.
+    sums = dY.flip(0).cumsum(0).flip(0)
     # A place at a time: all entries' shares at once are width times the batch.
     for place in range(columns.shape[1]):
-        dE.index_add_(0, columns[:, place], dvalues[:, place, None] * X)
-    db = X.new_zeros(n_components)
-    return dE, db.index_add_(0, columns.reshape(-1), dvalues.reshape(-1))
+        level = bisect.bisect_right(levels, place)
+        at = columns[:, place]
+        dD.index_add_(0, at, values[:, place, None] * sums[level])
+        dE.index_add_(0, at, dvalues[:, place, None] * X)
+    if state.encoder is None:
+        dD += dE
+    else:
+        optimizers["encoder"].step_(state.encoder, dE, learning_rate)
+    optimizers["intercept"].step_(state.intercept, db, learning_rate)
+    norms = D.new_ones(len(D), 1)
+    optimizers["decoder"].step_(D, tangent_(dD, D, norms), learning_rate)
+    D.copy_(unit_rows(D)[0])
 
 
 def products(columns, values, n_components):

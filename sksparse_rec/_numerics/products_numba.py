@@ -20,7 +20,7 @@ SCATTER = 5
 
 
 # Sums may be reordered, which is what vectorising takes; NaN and infinity count.
-_compile = compile_with(fastmath={"reassoc", "contract", "nsz"})
+_compile = compile_with(fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
 
 
 def profiles(rows, batch):
@@ -102,7 +102,7 @@ def descend_(optimizer, values, gradient, units, norms, learning_rate):
     """
     arrays = gradient, units, norms, values, optimizer.first, optimizer.second
     arguments = [array.numpy() for array in arrays]
-    numbers = _step_numbers(optimizer, learning_rate, arguments[0].dtype)
+    numbers = step_numbers(optimizer, learning_rate, arguments[0].dtype)
     bounds = _evenly(len(values), values.shape[1] * 4)
     _in_threads(_descend, bounds, *arguments, numbers)
 
@@ -111,11 +111,11 @@ def step_(optimizer, values, gradient, learning_rate):
     """Take a step of NAdam, in place; ``optimizer.step_`` in one pass."""
     arrays = gradient, values, optimizer.first, optimizer.second
     arguments = [array.view(-1).numpy() for array in arrays]
-    numbers = _step_numbers(optimizer, learning_rate, arguments[0].dtype)
-    _in_threads(_step, _evenly(values.numel(), 4), *arguments, numbers)
+    numbers = step_numbers(optimizer, learning_rate, arguments[0].dtype)
+    _in_threads(nadam, _evenly(values.numel(), 4), *arguments, numbers)
 
 
-def _step_numbers(optimizer, learning_rate, dtype):
+def step_numbers(optimizer, learning_rate, dtype):
     """Numbers of the type of the arrays, so that nothing is widened on the way."""
     correction, now, ahead = optimizer.advance(learning_rate)
     numbers = BETA1, 1 - BETA1, BETA2, 1 - BETA2, correction, EPSILON, now, ahead
@@ -285,7 +285,7 @@ def _unit_rows(part, first, last, values, units, norms):
 
 
 @_compile
-def _step(part, first, last, gradient, values, moment, square, numbers):
+def nadam(part, first, last, gradient, values, moment, square, numbers):
     keep1, take1 = numbers[0], numbers[1]
     keep2, take2 = numbers[2], numbers[3]
     correction, epsilon, now, ahead = numbers[4], numbers[5], numbers[6], numbers[7]

@@ -13,6 +13,8 @@ from sksparse_rec._numerics.device import to_device
 PIECE_ROWS, PIECES = 64, 256
 # Rows that are converted at once where the whole table is passed over.
 BLOCK_ROWS = 2048
+# Lengths whose squares are far from the ends of float32.
+ORDINARY = 1e15
 # Lengths below this are what rounding leaves of a unit row less one like it.
 ROUNDING = 1e-6
 
@@ -37,11 +39,21 @@ def unit_rows(rows, mean=None):
         errors counts as zeros.
     """
     rows = rows.toarray() if sp.issparse(rows) else np.asarray(rows)
-    # By the largest value first, as squares overflow and vanish.
-    largest = np.abs(rows).max(axis=1, keepdims=True, initial=0).astype(np.float64)
-    is_zero = largest == 0
-    units = (rows / np.where(is_zero, 1, largest)).astype(np.float32)
-    units /= np.linalg.norm(units, axis=1, keepdims=True) + is_zero
+    # The same numbers in any type give the same rows.
+    with np.errstate(over="ignore"):
+        narrow = rows.astype(np.float32, copy=False)
+        norms = np.linalg.norm(narrow, axis=1, keepdims=True)
+    is_ordinary = (norms > 1 / ORDINARY) & (norms < ORDINARY)
+    is_zero = np.zeros_like(is_ordinary)
+    if not is_ordinary.all():
+        # By the largest value first, as squares overflow and vanish. The other rows are
+        # what they are without it.
+        largest = np.abs(rows).max(axis=1, keepdims=True, initial=0).astype(np.float64)
+        is_zero = largest == 0
+        narrow = rows / np.where(is_ordinary | is_zero, 1, largest)
+        narrow = narrow.astype(np.float32)
+        norms = np.linalg.norm(narrow, axis=1, keepdims=True) + is_zero
+    units = narrow / norms
     if mean is None:
         return units
     units = np.where(is_zero, 0, units - mean).astype(np.float32)

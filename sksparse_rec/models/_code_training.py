@@ -146,11 +146,12 @@ class CodeTraining:
     def _step(self, X):
         n_batches = -(-self.vectors.X.shape[0] // self.setting.batch_size)
         progress = self.n_epochs + self.n_batches / n_batches
+        setting = self._annealed(progress).on_batch(self.n_batches, n_batches)
         self.n_batches += 1
         rate = learning_rate_at(
             progress, self.setting.learning_rate, self.setting.n_decay_epochs
         )
-        return train_step(self.state, X, self._annealed(progress), rate)
+        return train_step(self.state, X, setting, rate)
 
     def _annealed(self, progress):
         """Return the setting with the non-zeros of now."""

@@ -12,11 +12,9 @@ LARGEST_DENSE = 2048
 # of the levels.
 LARGE_DATASETS = ("gowalla",)
 SLOW_LEVELS = {"paper": (8, 32, 128), "compresso": (32,)}
-SLOW = (*SLOW_LEVELS, "elsa-dense", "elsa-pruned", "ease-pruned")
+SLOW = (*SLOW_LEVELS, "elsa-dense", "elsa-pruned", "elsa-coded", "ease-pruned")
 
-# The order is that of the tables. Dense ELSA followed by a sparse autoencoder on its
-# factors (CompresSAE) belongs after "elsa-pruned", with a kind of its own in
-# _estimators.py, as soon as the package has it.
+# The order is that of the tables.
 LABELS = {
     "popularity": POPULARITY.label,
     "anchors-path": "CompressedELSA, one path",
@@ -24,6 +22,7 @@ LABELS = {
     "paper": "the paper's method",
     "compresso": "compresso-recsys",
     "elsa-pruned": "dense ELSA, pruned afterwards",
+    "elsa-coded": "dense ELSA, then CompresSAE",
     "elsa-dense": "dense ELSA",
     "svd": "truncated SVD",
     "ease-pruned": "EASE, pruned",
@@ -50,17 +49,13 @@ def runs_of(family, levels):
         Systems by the names of their records.
     """
     label = LABELS[family]
+    dense = {"sizes": LEVELS, "n_components": PRUNED_SIZE, "n_nonzero": None}
     whole = {
         "popularity": POPULARITY,
         "anchors-path": elsa(label, kind="elsa-path", sizes=LEVELS),
         # The dense model that is pruned is itself a point of "elsa-dense".
-        "elsa-pruned": elsa(
-            label,
-            kind="elsa-pruned",
-            sizes=LEVELS,
-            n_components=PRUNED_SIZE,
-            n_nonzero=None,
-        ),
+        "elsa-pruned": elsa(label, kind="elsa-pruned", **dense),
+        "elsa-coded": elsa(label, kind="elsa-coded", **dense),
         "ease-pruned": System(label, "ease-pruned", sizes=LEVELS, tuned=True),
         "svd": System(label, "svd", sizes=DENSE_SIZES),
     }

@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 
 import sksparse_rec
-from sksparse_rec import CompressedELSA, top_items
+from sksparse_rec import CompresSAE, CompressedELSA, top_items
 from sksparse_rec._sparse import keep_top_per_row, normalize_rows
 
 
@@ -80,13 +80,52 @@ class PrunedElsa(Elsa):
         """Yield the lists of the dense model, and then of every level."""
         for facts, ids in super().answers(history, k):
             yield {"family": "elsa-dense", **facts}, ids
+        yield from self.sparse_answers(history, k)
+
+    def sparse_answers(self, history, k):
+        """Yield the lists of every level."""
+        for level, A in self.sparse_rows():
+            sparse = copy.copy(self.estimator)
+            sparse.item_embeddings_ = A
+            facts = {"size": level, "is_sparse": True, "values_per_item": level}
+            yield facts, recommend(sparse, history, k)
+
+    def sparse_rows(self):
+        """Yield the levels and their item embeddings."""
         A = sp.csr_array(self.estimator.item_embeddings_)
         for level in self.levels:
             A = keep_top_per_row(A, level)
-            pruned = copy.copy(self.estimator)
-            pruned.item_embeddings_ = normalize_rows(A)
-            facts = {"size": level, "is_sparse": True, "values_per_item": level}
-            yield facts, recommend(pruned, history, k)
+            yield level, normalize_rows(A)
+
+
+class CodedElsa(PrunedElsa):
+    """Dense ELSA, and a CompresSAE of its item factors for every level."""
+
+    def fit(self, data):
+        """Train the one, and then the others."""
+        super().fit(data)
+        factors = np.asarray(self.estimator.item_embeddings_)
+        seed = self.estimator.random_state
+        self.coders = [
+            CompresSAE(factors.shape[1], n_nonzero=level, random_state=seed)
+            for level in self.levels
+        ]
+        for coder in self.coders:
+            coder.fit(factors)
+
+    def answers(self, history, k):
+        """Yield the lists of every level; the dense model is that of another run."""
+        yield from self.sparse_answers(history, k)
+
+    def sparse_rows(self):
+        """Yield the levels and their codes, as rows of unit length."""
+        for level, coder in zip(self.levels, self.coders, strict=True):
+            yield level, coder.item_embeddings_
+
+    def describe(self):
+        """Describe both trainings."""
+        params = plain_params(self.coders[0]) | {"n_nonzero": self.levels}
+        return super().describe() | {"coder_params": params}
 
 
 class ElsaPath:

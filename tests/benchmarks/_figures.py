@@ -26,6 +26,7 @@ STYLES = {
     "paper": ("vermillion", "^", "-"),
     "compresso": ("orange", "v", "-"),
     "elsa-pruned": ("purple", "D", "-"),
+    "elsa-coded": ("black", "X", ":"),
     "elsa-dense": ("black", "o", "--"),
     "svd": ("grey", "s", "--"),
     "ease-pruned": ("green", "P", "-"),

@@ -85,6 +85,9 @@ dimensions.
 - **compresso-recsys**: compressed ELSA of that library, a training for each level.
 - **dense ELSA, pruned afterwards**: 1024 dimensions trained once; rows keep their
   largest |values| and are normalised again.
+- **dense ELSA, then CompresSAE**: the same model; its item embeddings are then encoded
+  by a sparse autoencoder of as many latents, one for each level, and users and items
+  are compared by their codes.
 - **dense ELSA**: as many dimensions as the bytes hold.
 - **truncated SVD**: the leading right singular vectors.
 - **EASE, pruned**: every item keeps its largest weights in EASE's matrix, of its row or

@@ -2,7 +2,7 @@
 
 import torch
 from _baselines import EASE, SVD, Popularity, PrunedEASE
-from _estimators import Elsa, ElsaPath, PrunedElsa
+from _estimators import CodedElsa, Elsa, ElsaPath, PrunedElsa
 from _process import run_task
 
 PACKAGES = ("numpy", "scipy", "torch", "numba", "scikit-learn", "sksparse-rec")
@@ -13,6 +13,7 @@ KINDS = {
     "svd": lambda task: SVD(task["sizes"], task["seed"]),
     "elsa": Elsa,
     "elsa-pruned": PrunedElsa,
+    "elsa-coded": CodedElsa,
     "elsa-path": ElsaPath,
 }
 

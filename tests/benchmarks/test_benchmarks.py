@@ -10,7 +10,7 @@ from _baselines import EASE, PrunedEASE, largest_weights
 from _costs import fit_costs
 from _curves import best_dense, bytes_needed, kept_share, make_curves
 from _data import Dataset, split_dataset, split_validation
-from _estimators import Elsa, PrunedElsa
+from _estimators import CodedElsa, Elsa, PrunedElsa
 from _harness import Job, read_records
 from _plan import _setting, make_parser, run_jobs, suffix
 from _process import Data
@@ -112,6 +112,19 @@ def test_dense_elsa_is_pruned_after_training(data):
     assert not dense["is_sparse"]
     np.testing.assert_array_equal(whole, kept)
     assert not np.array_equal(whole, pruned)
+
+
+def test_dense_elsa_is_encoded_after_training(data):
+    system = elsa("", sizes=(2, 4), n_components=16, n_nonzero=None, max_iter=2)
+    model = CodedElsa(task_of(system))
+    model.fit(data)
+    answers = list(model.answers(data.history, 10))
+    assert [facts["size"] for facts, _ in answers] == [4, 2]
+    assert not np.array_equal(answers[0][1], answers[1][1])
+    for (level, A), coder in zip(model.sparse_rows(), model.coders, strict=True):
+        assert np.diff(A.indptr).max() == coder.n_nonzero == level
+        np.testing.assert_allclose(np.sqrt(A.multiply(A).sum(axis=1)), 1, rtol=1e-5)
+    assert model.describe()["coder_params"]["n_nonzero"] == [4, 2]
 
 
 def test_costs_are_recovered_and_never_negative():

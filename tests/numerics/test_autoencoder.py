@@ -8,6 +8,7 @@ from torch.nn.functional import kl_div, normalize
 from torch.testing import assert_close
 
 from sksparse_rec._numerics.autoencoder import (
+    AUXILIARY_EVERY,
     Autoencoder,
     CodeSetting,
     encode,
@@ -177,6 +178,24 @@ def test_annealed_setting():
     assert annealed.neighbor_levels == (2, 5, 9)
     assert annealed.weights == SETTING.weights
     assert SETTING.at(1, 20) == SETTING
+
+
+@pytest.mark.parametrize("n_batches", [1, 2, 4, 5, 98])
+def test_few_batches_have_the_auxiliary_level(n_batches):
+    """Over an epoch its weight is that of a share in every batch."""
+    settings = [SETTING.on_batch(number, n_batches) for number in range(n_batches)]
+    weights = [s.weights[3] for s in settings if s.levels == SETTING.levels]
+    assert len(weights) == -(-n_batches // AUXILIARY_EVERY)
+    assert sum(weights) == pytest.approx(n_batches * SETTING.weights[3])
+    for setting in settings:
+        assert setting.levels[:3] == SETTING.levels[:3]
+        assert setting.weights[:3] == SETTING.weights[:3]
+        assert len(setting.levels) == len(setting.weights)
+
+
+def test_no_auxiliary_level():
+    setting = SETTING._replace(levels=(1, 2, 4), weights=(0.25, 0.5, 1.0))
+    assert all(setting.on_batch(number, 9) == setting for number in range(9))
 
 
 def test_one_row_has_no_neighbors(kind, dtype, X, rng):

@@ -1,5 +1,6 @@
 """Products of codes against dense formulas, and the compiled ones against torch's."""
 
+import copy
 from importlib import import_module
 from typing import NamedTuple
 
@@ -7,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_array_equal
+from torch.nn.functional import normalize
 from torch.testing import assert_close
 
 from sksparse_rec._numerics import autoencoder, codes_torch
-from sksparse_rec._numerics.autoencoder import kernels_of
+from sksparse_rec._numerics.autoencoder import Autoencoder, kernels_of
+from sksparse_rec._numerics.products_torch import tangent_
 from sksparse_rec._numerics.threads import thread_count
 
 N_FEATURES = 5
@@ -122,6 +125,20 @@ def test_select_of_rows_of_every_scale(kernels, positive, rng):
     assert_array_equal(kept.gather(1, columns.long()), values)
 
 
+@pytest.mark.parametrize("positive", [False, True])
+def test_select_in_bfloat16(kernels, shape, positive, rng):
+    """The same choice from half the bits; values go on in float32."""
+    module, _ = kernels
+    n_rows, n_components, levels = shape
+    activations = normal(rng, n_rows, n_components).bfloat16()
+    columns, values = module.select(activations, levels[-1], positive)
+    assert values.dtype == torch.float32
+    kept = (activations.clamp(min=0) if positive else activations).float()
+    expected = sorted_columns(activations.float(), levels[-1], positive)
+    assert_array_equal(values.abs(), kept.gather(1, expected).abs())
+    assert_array_equal(kept.gather(1, columns.long()), values)
+
+
 def test_select_of_fewer_positive_entries_than_wanted(kernels, rng):
     module, dtype = kernels
     activations = -normal(rng, 4, 20, dtype=dtype).abs()
@@ -175,34 +192,76 @@ def test_decode(kernels, shape, rng):
     assert_near(Y, expected)
 
 
-def test_gradients_of_decode(kernels, shape, rng):
+def test_gradient_of_decode(kernels, shape, rng):
     module, dtype = kernels
     case = make_case(rng, shape, dtype)
     decoder = normal(rng, case.n_components, N_FEATURES, dtype=dtype)
     dY = normal(rng, len(case.levels), len(case.values), N_FEATURES, dtype=dtype)
-    arguments = case.columns, case.values, decoder, case.levels, dY
-    dvalues, dD = module.decode_adjoint(*arguments)
-    for tensor in (case.values, decoder):
-        assert not tensor.requires_grad
-        tensor.requires_grad_()
+    dvalues = module.decode_adjoint(case.columns, decoder, case.levels, dY)
+    assert not dvalues.requires_grad
+    case.values.requires_grad_()
     Y = torch.stack([case.dense(level) @ decoder for level in case.levels])
-    expected = torch.autograd.grad(Y, (case.values, decoder), dY)
-    assert_near(dvalues, expected[0])
-    assert_near(dD, expected[1])
+    assert_near(dvalues, torch.autograd.grad(Y, case.values, dY)[0])
 
 
-def test_gradients_of_the_encoder(kernels, shape, rng):
+def make_state(rng, n_components, tied, dtype=torch.float32):
+    """Parameters with moments, as in the middle of a training."""
+    tensors = [normal(rng, n_components, N_FEATURES, dtype=dtype) for _ in range(2)]
+    intercept = normal(rng, n_components, dtype=dtype)
+    encoder = None if tied else tensors[1]
+    state = Autoencoder.of(normalize(tensors[0]), encoder, intercept)
+    for optimizer in state.optimizers.values():
+        optimizer.first += normal(rng, *optimizer.first.shape, dtype=dtype)
+        optimizer.second += normal(rng, *optimizer.first.shape, dtype=dtype) ** 2
+        optimizer.n_steps, optimizer.momentum_product = 3, 0.2
+    return state
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_descend(kernels, shape, tied, rng):
+    """It follows the gradients of decoding and of encoding, both by autograd."""
     module, dtype = kernels
     case = make_case(rng, shape, dtype)
+    state = make_state(rng, case.n_components, tied, dtype)
     X = normal(rng, len(case.values), N_FEATURES, dtype=dtype)
+    dY = normal(rng, len(case.levels), *X.shape, dtype=dtype)
     dvalues = normal(rng, *case.values.shape, dtype=dtype)
-    dE, db = module.encode_adjoint(case.columns, dvalues, X, case.n_components)
-    E = torch.zeros_like(dE).requires_grad_()
-    b = torch.zeros_like(db).requires_grad_()
-    values = (X @ E.T + b).gather(1, case.columns.long())
-    expected = torch.autograd.grad(values, (E, b), dvalues)
-    assert_near(dE, expected[0])
-    assert_near(db, expected[1])
+    before = {name: t.clone() for name, t in state.parameters().items()}
+    leaves = {name: t.clone().requires_grad_() for name, t in before.items()}
+    D = normalize(leaves["decoder"])
+    Y = torch.stack([case.dense(level) @ D for level in case.levels])
+    values = X @ leaves.get("encoder", leaves["decoder"]).T + leaves["intercept"]
+    total = (Y * dY).sum() + (values.gather(1, case.columns.long()) * dvalues).sum()
+    gradients = torch.autograd.grad(total, list(leaves.values()))
+    if tied:
+        # Encoding is along the raw rows: the part that stretches them is projected out.
+        gradients = [tangent_(gradients[0], before["decoder"], 1), gradients[1]]
+    optimizers = copy.deepcopy(state.optimizers)
+    for (name, tensor), gradient in zip(before.items(), gradients, strict=True):
+        optimizers[name].step_(tensor, gradient.clone(), 0.01)
+    before["decoder"] = normalize(before["decoder"])
+    codes = case.columns, case.values
+    module.descend_(state, codes, case.levels, dY, dvalues, X, 0.01)
+    for name, tensor in before.items():
+        assert_near(state.parameters()[name], tensor)
+        for moment in ("first", "second"):
+            ours = getattr(state.optimizers[name], moment)
+            assert_near(ours, getattr(optimizers[name], moment))
+        assert state.optimizers[name].n_steps == 4
+
+
+@pytest.mark.parametrize("zeros", [[2], [0, 1, 2, 3]])
+def test_descend_leaves_rows_of_zeros_alone(kernels, zeros, rng):
+    module, dtype = kernels
+    state = make_state(rng, 4, False, dtype)
+    state.decoder[zeros] = 0
+    for optimizer in state.optimizers.values():
+        optimizer.first.zero_()
+    codes = torch.zeros(3, 1, dtype=torch.int32), torch.zeros(3, 1, dtype=dtype)
+    dY, X = normal(rng, 1, 3, N_FEATURES, dtype=dtype), torch.ones(3, N_FEATURES)
+    module.descend_(state, codes, (1,), dY, codes[1], X.to(dtype), 0.01)
+    assert not state.decoder[zeros].any()
+    assert state.decoder.isfinite().all()
 
 
 def test_products_and_their_gradient(kernels, shape, rng):
@@ -229,11 +288,13 @@ def results_of(module, case, rng):
     dY = normal(rng, len(levels), n_rows, N_FEATURES)
     X, dP = normal(rng, n_rows, N_FEATURES), normal(rng, n_rows, n_rows)
     codes = case.columns, case.values
+    state = make_state(rng, n_components, False)
+    module.descend_(state, codes, levels, dY, normal(rng, *codes[1].shape), X, 0.01)
     return {
         "select": module.select(normal(rng, n_rows, n_components), levels[-1], False),
         "decode": (module.decode(*codes, decoder, levels),),
-        "decode_adjoint": module.decode_adjoint(*codes, decoder, levels, dY),
-        "encode_adjoint": module.encode_adjoint(*codes, X, n_components),
+        "decode_adjoint": (module.decode_adjoint(codes[0], decoder, levels, dY),),
+        "descend_": tuple(state.parameters().values()),
         "products": (module.products(*codes, n_components),),
         "products_adjoint": (module.products_adjoint(*codes, n_components, dP + dP.T),),
     }
@@ -278,13 +339,24 @@ def test_strided_tensors(kernels, rng):
     for name, codes, others in (
         ("select", (), (activations, 5, False)),
         ("decode", (columns, values), (decoder, (3, 5))),
-        ("decode_adjoint", (columns, values), (decoder, (3, 5), dY)),
-        ("encode_adjoint", (columns, values), (X, 30)),
+        ("decode_adjoint", (columns,), (decoder, (3, 5), dY)),
+        ("descend", (columns, values), ((3, 5), dY, values, X)),
         ("products", (columns, values), (30,)),
         ("products_adjoint", (columns, values), (30, X @ X.T)),
     ):
-        function = getattr(module, name)
+        function = descended(module) if name == "descend" else getattr(module, name)
         assert_same(function(*codes, *others), function(*map(tidy, codes + others)))
+
+
+def descended(module):
+    """What ``descend_`` makes of a state, as a function without side effects."""
+
+    def function(columns, values, levels, dY, dvalues, X):
+        state = make_state(np.random.default_rng(2), 30, False, values.dtype)
+        module.descend_(state, (columns, values), levels, dY, dvalues, X, 0.01)
+        return tuple(state.parameters().values())
+
+    return function
 
 
 def test_compiled_codes_are_for_float32_on_the_cpu():

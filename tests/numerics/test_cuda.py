@@ -214,8 +214,10 @@ def test_products_of_codes(rng):
         codes, levels = (columns, values), (2, 2, 6)
         P = codes_torch.products(*codes, 50)
         results = columns, codes_torch.decode(*codes, D, levels), P
-        results += codes_torch.decode_adjoint(*codes, D, levels, dY)
-        results += codes_torch.encode_adjoint(*codes, X, 50)
+        dvalues = codes_torch.decode_adjoint(columns, D, levels, dY)
+        state = Autoencoder.of(D.clone(), D.clone(), D[:, 0].clone())
+        codes_torch.descend_(state, codes, levels, dY, dvalues, X, 0.01)
+        results += dvalues, *state.parameters().values()
         return *results, codes_torch.products_adjoint(*codes, 50, P)
 
     shapes = (30, 50), (50, 8), (3, 30, 8), (30, 8)

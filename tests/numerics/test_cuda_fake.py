@@ -251,14 +251,10 @@ def test_products_of_codes(place, codes, latents):
 
 
 @pytest.mark.parametrize("place", [META], ids=str)
-def test_gradients_of_codes(place, codes, vectors, latents):
+def test_gradient_of_codes(place, codes, vectors, latents):
     dY = vectors.expand(len(LEVELS), N_ROWS, N_FEATURES)
-    dvalues, dD = codes_torch.decode_adjoint(*codes, latents, LEVELS, dY)
+    dvalues = codes_torch.decode_adjoint(codes[0], latents, LEVELS, dY)
     assert_at(place, dvalues, N_ROWS, WIDTH)
-    assert_at(place, dD, N_COMPONENTS, N_FEATURES)
-    dE, db = codes_torch.encode_adjoint(*codes, vectors, N_COMPONENTS)
-    assert_at(place, dE, N_COMPONENTS, N_FEATURES)
-    assert_at(place, db, N_COMPONENTS)
 
 
 def test_losses_of_codes(place, codes, vectors):

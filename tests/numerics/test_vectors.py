@@ -75,6 +75,15 @@ def test_unit_rows_of_every_scale(dtype, scales):
     assert_allclose(unit_rows(X), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("odd", [1e30, 1e-30, 0])
+def test_rows_of_odd_lengths_change_no_others(rng, odd):
+    """Equal rows are equal in every block."""
+    X = rng.normal(size=(40, 37)).astype(np.float32)
+    alone = unit_rows(X)
+    assert_array_equal(unit_rows(np.vstack([X, odd * X[:1]]))[:-1], alone)
+    assert_array_equal(unit_rows(X.astype(np.float64)), alone)
+
+
 def test_unit_rows_leave_the_table_alone(table):
     before = table.copy()
     table.flags.writeable = False
