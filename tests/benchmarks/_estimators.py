@@ -104,7 +104,7 @@ class CodedElsa(PrunedElsa):
     def fit(self, data):
         """Train the one, and then the others."""
         super().fit(data)
-        factors = np.asarray(self.estimator.item_embeddings_)
+        factors = self.estimator.item_embeddings_.toarray()
         seed = self.estimator.random_state
         self.coders = [
             CompresSAE(factors.shape[1], n_nonzero=level, random_state=seed)
