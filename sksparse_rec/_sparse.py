@@ -55,6 +55,13 @@ def row_ranges(X, n_entries):
     return [slice(*pair) for pair in itertools.pairwise(bounds)]
 
 
+def scale_columns(X, weights):
+    """Return a CSR matrix with its columns times ``weights``; None changes nothing."""
+    if weights is None:
+        return X
+    return sp.csr_array((X.data * weights[X.indices], X.indices, X.indptr), X.shape)
+
+
 def row_indices(X):
     """Return the row of every stored entry of a CSR matrix, int64 of shape (nnz,)."""
     return np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))

@@ -2,11 +2,18 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import scipy.sparse as sp
 import torch
 
 from sksparse_rec._numerics.device import to_device
-from sksparse_rec._sparse import is_mapped, normalize_rows, row_indices, rows_at
+from sksparse_rec._sparse import (
+    is_mapped,
+    normalize_rows,
+    row_indices,
+    rows_at,
+    scale_columns,
+)
 
 
 class Interactions(NamedTuple):
@@ -35,16 +42,19 @@ class HostInteractions(NamedTuple):
     unit_rows: bool
     device: torch.device  # of the batches
     dtype: torch.dtype
+    item_weights: np.ndarray | None = None  # (n_items,)
 
 
-def load_interactions(X, device, dtype, *, unit_rows=False):
+def load_interactions(X, device, dtype, *, unit_rows=False, item_weights=None):
     """Get a scipy CSR matrix ready for batches, scaled to unit rows if asked for.
 
+    ``item_weights``, numbers that columns are multiplied by, come before that.
     Another device than the CPU gets a copy of the whole, from which batches are cut
     there, unless the matrix is memory-mapped. Otherwise only batches are ever copied.
     """
     if device.type == "cpu" or is_mapped(X):
-        return HostInteractions(X, unit_rows, device, dtype)
+        return HostInteractions(X, unit_rows, device, dtype, item_weights)
+    X = scale_columns(X, item_weights)
     X = normalize_rows(X) if unit_rows else X
     return Interactions(
         to_device(X.indptr, device, torch.int64),
@@ -75,8 +85,8 @@ def take_users(interactions, users):
 
 
 def _copy_users(interactions, users):
-    X, unit_rows, device, dtype = interactions
-    rows = rows_at(X, users.numpy())
+    X, unit_rows, device, dtype, item_weights = interactions
+    rows = scale_columns(rows_at(X, users.numpy()), item_weights)
     if unit_rows:
         rows = normalize_rows(rows)
     return Batch(

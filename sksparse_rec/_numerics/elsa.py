@@ -63,7 +63,7 @@ def rows_from_csr(S, setting, width=None):
     )
 
 
-def admit_items(state, X, popularity, setting):
+def admit_items(state, X, popularity, setting, item_weights=None):
     """Give items that have no pattern yet one, in place, if ``X`` knows them.
 
     Their first values are the codes of ``encoding.encode_columns``.
@@ -75,7 +75,7 @@ def admit_items(state, X, popularity, setting):
     if len(new) == 0:
         return
     embeddings = state.embeddings(rows.width)
-    codes = encode_columns(X[:, new], X, embeddings, rows.width)
+    codes = encode_columns(X[:, new], X, embeddings, rows.width, item_weights)
     where = to_device(new, setting.device)
     if isinstance(rows, SparseRows):
         fresh = rows_from_csr(codes, setting, width=rows.width)
@@ -114,6 +114,7 @@ def train(
     n_epochs,
     generator,
     *,
+    item_weights=None,
     on_epoch_begin=None,
     on_epoch_end=None,
     after_epoch=None,
@@ -129,6 +130,8 @@ def train(
         None trains the pattern as it is.
     n_epochs : int
     generator : torch.Generator
+    item_weights : ndarray of shape (n_items,), default=None
+        What an interaction counts.
     on_epoch_begin, on_epoch_end : callable, default=None
         See ``training.run_epochs``.
     after_epoch : callable, default=None
@@ -140,7 +143,9 @@ def train(
     """
     # The losses compare directions, so the unit of a user's values does not matter to
     # them; unit rows keep their squares within the range of float32.
-    interactions = load_interactions(X, setting.device, setting.dtype, unit_rows=True)
+    interactions = load_interactions(
+        X, setting.device, setting.dtype, unit_rows=True, item_weights=item_weights
+    )
     last_epoch = state.n_epochs + n_epochs
     seen = 0
 

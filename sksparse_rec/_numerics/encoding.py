@@ -3,13 +3,13 @@
 import numpy as np
 import scipy.sparse as sp
 
-from sksparse_rec._sparse import keep_top_per_row, normalize_rows
+from sksparse_rec._sparse import keep_top_per_row, normalize_rows, scale_columns
 
 # Bounds the profiles that exist at once.
 BLOCK_ENTRIES = 1 << 22
 
 
-def encode_columns(X_columns, X, embeddings, n_nonzero):
+def encode_columns(X_columns, X, embeddings, n_nonzero, item_weights=None):
     """Return k-sparse unit codes of new items, the old codes staying frozen.
 
     A new item is placed where its users are: among codes of unit length, the one that
@@ -26,6 +26,8 @@ def encode_columns(X_columns, X, embeddings, n_nonzero):
         The same users' histories.
     embeddings : csr_array of shape (n_items, n_components)
     n_nonzero : int
+    item_weights : ndarray of shape (n_items,), default=None
+        What an interaction counts in a profile.
 
     Returns
     -------
@@ -38,7 +40,8 @@ def encode_columns(X_columns, X, embeddings, n_nonzero):
     users = np.unique(by_item.indices)
     for start in range(0, len(users), step):
         some = users[start : start + step]
-        profiles = normalize_rows(sp.csr_array(X[some] @ embeddings))
+        histories = scale_columns(X[some], item_weights)
+        profiles = normalize_rows(sp.csr_array(histories @ embeddings))
         sums = sums + by_item[:, some] @ profiles
     codes = normalize_rows(keep_top_per_row(sp.csr_array(sums), n_nonzero))
     codes.sort_indices()

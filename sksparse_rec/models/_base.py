@@ -7,7 +7,7 @@ from sklearn.utils import Bunch
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from sksparse_rec._sparse import row_indices
+from sksparse_rec._sparse import row_indices, scale_columns
 from sksparse_rec._validation import (
     check_interactions,
     check_length,
@@ -64,6 +64,10 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         return self.item_embeddings_.T.tocsr()
 
     @property
+    def _is_calibrated(self):
+        return getattr(self, "item_intercepts_", None) is not None
+
+    @property
     def _n_features_out(self):
         return self.item_embeddings_.shape[1]
 
@@ -94,14 +98,14 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         dtype = _floating_dtype(X)
         X = check_interactions(X, estimator=self, dtype=np.float64)
         # Sums are float64 whatever X is.
-        U = X @ self.item_embeddings_.astype(np.float64)
+        U = self._weighted(X) @ self.item_embeddings_.astype(np.float64)
         return to_sparse_interface(U.astype(dtype, copy=False))
 
     def inverse_transform(self, X):
         """Compute the scores of all items from profiles, ``Z Aᵀ``.
 
-        Where fitted with ``calibration=True`` they are the calibrated ones, as those
-        of ``recommend``.
+        Where fitted with ``calibration=True`` or ``popularity_weighting`` they are the
+        calibrated or weighted ones, as those of ``recommend``.
 
         Parameters
         ----------
@@ -128,22 +132,28 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         Z = self._ranking_profiles(sp.csr_array(Z)).toarray()
         return Z @ self._ranking_embeddings().T
 
+    def _weighted(self, X):
+        """Interactions as they count in profiles."""
+        return scale_columns(X, getattr(self, "item_weights_", None))
+
     def _ranking_embeddings(self):
         """Rows whose products with ``_ranking_profiles`` are the scores.
 
-        Calibrated, item ``i`` has ``[s_i a_i, b_i]``.
+        With slopes item ``i`` has ``s_i a_i``, and calibrated ``[s_i a_i, b_i]``.
         """
         A, slopes = self.item_embeddings_, getattr(self, "item_slopes_", None)
         if slopes is None:
             return A
         scaled = sp.csr_array(A, dtype=np.float64, copy=True)
         scaled.data *= slopes[row_indices(scaled)]
+        if not self._is_calibrated:
+            return scaled
         intercepts = self.item_intercepts_.astype(np.float64)
         return sp.hstack([scaled, sp.csr_array(intercepts[:, None])], format="csr")
 
     def _ranking_profiles(self, U):
         """Profiles, calibrated with their length as one more latent."""
-        if getattr(self, "item_slopes_", None) is None:
+        if not self._is_calibrated:
             return U
         U = U.astype(np.float64)
         lengths = sp.csr_array(np.sqrt(U.multiply(U).sum(axis=1))[:, None])
@@ -169,8 +179,8 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         -------
         R : sparse matrix or array of shape (n_users, n_items)
             CSR, float64. The stored entries of a row are its items, best first (column
-            indices are not sorted), and their scores ``x A Aᵀ`` (calibrated ones
-            where fitted with ``calibration=True``). A user with fewer than ``k``
+            indices are not sorted), and their scores ``x A Aᵀ`` (calibrated or weighted
+            ones where fitted so). A user with fewer than ``k``
             candidates has a shorter row. `top_items` turns it into arrays.
 
         Raises
@@ -200,7 +210,7 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
                 history,
                 self._ranking_embeddings(),
                 k,
-                encoder=lambda rows: self._ranking_profiles(rows @ A),
+                encoder=lambda rows: self._ranking_profiles(self._weighted(rows) @ A),
                 popularity=self.item_popularity_,
                 **filters,
             )
@@ -317,8 +327,10 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
             s_i = Σ_l u_l a_il = Σ_j x_j ⟨a_j, a_i⟩,   u = x A.
 
-        Where fitted with ``calibration=True`` the contributions sum to the calibrated
-        score: ``a_i`` is then ``slope_i a_i + intercept_i u / ‖u‖``.
+        Where fitted with ``item_weighting`` ``x`` is what interactions count, and with
+        ``popularity_weighting`` ``a_i`` is ``slope_i a_i``. With ``calibration=True``
+        the contributions sum to the calibrated score: ``a_i`` is then ``slope_i a_i +
+        intercept_i u / ‖u‖``.
 
         Parameters
         ----------
@@ -352,7 +364,7 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
                 f"x must be the history of one user, got {history.shape[0]} rows: "
                 "call explain for each"
             )
-        A = self.item_embeddings_
+        history, A = self._weighted(history), self.item_embeddings_
         names = getattr(self, "feature_names_in_", None)
         items_asked = item_positions(items, A.shape[0], names)
         rows = A[items_asked].astype(np.float64)
@@ -380,10 +392,11 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         whoever asks.
         """
         slopes = getattr(self, "item_slopes_", None)
+        if slopes is not None:
+            rows.data *= slopes[items][row_indices(rows)]
         length = np.linalg.norm(profile)
-        if slopes is None or length == 0:
+        if not self._is_calibrated or length == 0:
             return rows
-        rows.data *= slopes[items][row_indices(rows)]
         intercepts = self.item_intercepts_[items].astype(np.float64)[:, None]
         return rows + sp.csr_array(intercepts) @ sp.csr_array(profile[None] / length)
 

@@ -44,6 +44,8 @@ PASSED_ON = (
     "learning_rate_decay",
     "dropout",
     "user_weighting",
+    "item_weighting",
+    "popularity_weighting",
     "precision",
     "device",
     "n_jobs",
@@ -111,6 +113,10 @@ class CompressedELSACV(
     user_weighting : float, default=0.5
         Users count ``length**-user_weighting`` in the co-occurrence that starts the
         training.
+    item_weighting : float, default=0.0
+        How much less an interaction with a popular item counts; see `CompressedELSA`.
+    popularity_weighting : float, default=0.0
+        How much more popular items are recommended; see `CompressedELSA`.
     precision : str, default="auto"
         Of the training, as in `CompressedELSA`.
     device : str, default="auto"
@@ -244,6 +250,8 @@ class CompressedELSACV(
         learning_rate_decay=True,
         dropout=0.0,
         user_weighting=0.5,
+        item_weighting=0.0,
+        popularity_weighting=0.0,
         precision="auto",
         device="auto",
         n_jobs=None,
@@ -264,6 +272,8 @@ class CompressedELSACV(
         self.learning_rate_decay = learning_rate_decay
         self.dropout = dropout
         self.user_weighting = user_weighting
+        self.item_weighting = item_weighting
+        self.popularity_weighting = popularity_weighting
         self.precision = precision
         self.device = device
         self.n_jobs = n_jobs
@@ -358,6 +368,7 @@ class CompressedELSACV(
         self.bytes_per_item_ = BYTES_PER_NONZERO * self.n_nonzero_
         self.item_embeddings_ = model.item_embeddings_
         self.item_popularity_ = model.item_popularity_
+        self.item_weights_, self.item_slopes_ = model.item_weights_, model.item_slopes_
         self.anchors_ = model.anchors_
         self.loss_curve_ = model.loss_curve_
         self.n_iter_ = model.n_iter_

@@ -16,11 +16,15 @@ from sksparse_rec._numerics.state import TrainingState
 from sksparse_rec._sparse import is_mapped
 from sksparse_rec.models._checkpoint import Checkpoint
 from sksparse_rec.models._epochs import EpochReports, logger
+from sksparse_rec.models._popularity import (
+    item_popularity,
+    item_slopes,
+    item_weights,
+)
 from sksparse_rec.models._resources import draw_seed
 from sksparse_rec.models._training import (
     calibrate_items,
     is_warm,
-    item_popularity,
     schedule_of,
     setting_of,
     start_state,
@@ -54,6 +58,7 @@ class FitRun:
     """
 
     def __init__(self, estimator, X, y):
+        _check_weightings(estimator)
         self.estimator, self.X, self.y = estimator, X, y
         self.schedule = schedule_of(estimator, X.shape[1])
         self.is_warm = is_warm(estimator)
@@ -68,6 +73,7 @@ class FitRun:
         self.X_train, self.X_held_out = hold_out(estimator, X, self.seed)
         self.setting = setting_of(estimator, *self.X_train.shape)
         self.popularity = item_popularity(self.X_train)
+        self.item_weights = item_weights(estimator, self.popularity)
         # A warm start shuffles in its own way.
         n_steps = estimator.n_steps_ if self.is_warm else 0
         self.generator = make_generator(self.seed + n_steps)
@@ -91,6 +97,7 @@ class FitRun:
             self.schedule,
             self.n_epochs_left,
             self.generator,
+            item_weights=self.item_weights,
             on_epoch_begin=self.reports.begin,
             on_epoch_end=self._end_epoch,
             after_epoch=self._after_epoch,
@@ -101,7 +108,7 @@ class FitRun:
         if estimator.calibration:
             A = attributes["item_embeddings_"]
             slopes, intercepts = calibrate_items(
-                estimator, self.X_train, self.X_held_out, A
+                estimator, self.X_train, self.X_held_out, A, self.item_weights
             )
             attributes |= {"item_slopes_": slopes, "item_intercepts_": intercepts}
         self.reports.finish(attributes)
@@ -119,7 +126,9 @@ class FitRun:
             return start_state(estimator, self.X_train, self.popularity, self.generator)
         state = TrainingState.from_arrays(estimator._training_state, self.setting)
         state.n_epochs = 0
-        admit_items(state, self.X_train, self.popularity, self.setting)
+        admit_items(
+            state, self.X_train, self.popularity, self.setting, self.item_weights
+        )
         return state, estimator.anchors_
 
     def _resume(self, arrays, meta):
@@ -200,6 +209,7 @@ class FitRun:
 def train_one_epoch(estimator, X, *, first):
     """Return the fitted attributes after one more epoch, or a first one."""
     popularity = item_popularity(X)
+    weights = item_weights(estimator, popularity)
     n_steps = 0 if first else estimator.n_steps_
     # Every call shuffles in its own way.
     generator = make_generator(draw_seed(estimator.random_state) + n_steps)
@@ -209,14 +219,16 @@ def train_one_epoch(estimator, X, *, first):
     else:
         check_goes_on(estimator, "partial_fit", "call fit, which starts over")
         popularity = popularity + estimator.item_popularity_
+        weights = item_weights(estimator, popularity)
         setting, anchors = setting_of(estimator, *X.shape), estimator.anchors_
         state = TrainingState.from_arrays(estimator._training_state, setting)
-        admit_items(state, X, popularity, setting)
+        admit_items(state, X, popularity, setting, weights)
+    schedule = schedule_of(estimator, X.shape[1])
     more_losses, more_steps = train_state(
-        estimator, X, state, schedule_of(estimator, X.shape[1]), 1, generator
+        estimator, X, state, schedule, 1, generator, item_weights=weights
     )
     attributes = fitted_attributes(estimator, state, popularity, anchors)
-    if not first:
+    if not first and estimator.item_intercepts_ is not None:
         attributes["item_slopes_"] = estimator.item_slopes_
         attributes["item_intercepts_"] = estimator.item_intercepts_
     return attributes | training_attributes(
@@ -238,7 +250,8 @@ def fitted_attributes(estimator, state, popularity, anchors):
         "anchors_": anchors,
         "item_popularity_": popularity,
         "item_embeddings_": state.embeddings(n_nonzero),
-        "item_slopes_": None,
+        "item_weights_": item_weights(estimator, popularity),
+        "item_slopes_": item_slopes(estimator, popularity),
         "item_intercepts_": None,
     }
 
@@ -268,6 +281,14 @@ def check_goes_on(estimator, what, way_out):
         raise ValueError(
             f"{what} keeps or lowers the {fitted} non-zeros of the fitted model, but "
             f"n_nonzero is {estimator.n_nonzero}: {way_out}"
+        )
+
+
+def _check_weightings(estimator):
+    if estimator.calibration and estimator.popularity_weighting:
+        raise ValueError(
+            "calibration=True learns how much popularity counts, and "
+            f"popularity_weighting={estimator.popularity_weighting} sets it: choose one"
         )
 
 

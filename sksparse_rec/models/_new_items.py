@@ -62,7 +62,13 @@ class NewItemsMixin:
                 f"X_columns has {X_columns.shape[0]} users, but there are "
                 f"{X.shape[0]} histories: row i of both is the same user"
             )
-        codes = encode_columns(X_columns, X, self.item_embeddings_, self.n_nonzero_)
+        codes = encode_columns(
+            X_columns,
+            X,
+            self.item_embeddings_,
+            self.n_nonzero_,
+            getattr(self, "item_weights_", None),
+        )
         return to_sparse_interface(codes)
 
     def _keep_interactions(self, X):

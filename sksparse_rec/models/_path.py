@@ -14,9 +14,9 @@ from sksparse_rec._validation import (
 from sksparse_rec.models._compressed_elsa import CompressedELSA
 from sksparse_rec.models._fit import fitted_attributes, training_attributes
 from sksparse_rec.models._levels import sparsity_grid
+from sksparse_rec.models._popularity import item_popularity, item_weights
 from sksparse_rec.models._resources import draw_seed
 from sksparse_rec.models._training import (
-    item_popularity,
     schedule_of,
     start_state,
     starts_at_anchors,
@@ -64,7 +64,8 @@ def fit_path(estimator, X, levels, *, max_iter_per_level):
     # What the run loses entries by; nothing is ever rewound.
     state.initial = state.rows.values.clone()
     n_epochs = max(0, estimator.max_iter - max_iter_per_level)
-    train_state(run, X, state, None, n_epochs, generator)
+    weights = item_weights(run, popularity)
+    train_state(run, X, state, None, n_epochs, generator, item_weights=weights)
     models, anchored = [], starts_at_anchors(run)
     for level in map(int, levels):
         model = clone(estimator).set_params(
@@ -73,7 +74,9 @@ def fit_path(estimator, X, levels, *, max_iter_per_level):
         schedule = schedule_of(model, X.shape[1])
         if anchored:
             lower(state, schedule.start if schedule.n_epochs else level)
-        settled, losses, n_steps = _settle(model, X, state, schedule, generator)
+        settled, losses, n_steps = _settle(
+            model, X, state, schedule, generator, weights
+        )
         # partial_fit goes on as after a fit, with small steps.
         settled.n_epochs = estimator.max_iter
         model.n_features_in_ = X.shape[1]
@@ -94,12 +97,15 @@ def _check_is_no_single_fit(estimator):
             )
 
 
-def _settle(model, X, state, schedule, generator):
+def _settle(model, X, state, schedule, generator, weights):
     """Prune and train a copy of a state; return it, its losses and number of steps."""
     settled = state.copy()
     settled.initial, settled.n_epochs = None, 0
     schedule = schedule._replace(start=settled.rows.width, rewind=False)
-    training = train_state(model, X, settled, schedule, model.max_iter, generator)
+    n_epochs = model.max_iter
+    training = train_state(
+        model, X, settled, schedule, n_epochs, generator, item_weights=weights
+    )
     return settled, *training
 
 

@@ -11,6 +11,7 @@ from sksparse_rec._numerics.pruning import SparsitySchedule
 from sksparse_rec._numerics.rows import SparseRows, products_of
 from sksparse_rec._numerics.state import PRECISIONS, Setting, TrainingState
 from sksparse_rec._numerics.threads import thread_count
+from sksparse_rec._sparse import scale_columns
 from sksparse_rec.models._resources import thread_count_for
 
 # Non-zeros at the start, in multiples of the target, when training from anchors: up to
@@ -122,31 +123,21 @@ def start_state(estimator, X, popularity, generator):
     return TrainingState.start(rows, keep_initial=rewind), anchors
 
 
-def train_state(estimator, X, state, schedule, n_epochs, generator, **hooks):
+def train_state(estimator, X, state, schedule, n_epochs, generator, **options):
     """Train in place; return the losses of the epochs and the number of steps.
 
-    ``hooks`` are those of ``elsa.train``.
+    ``options`` are those of ``elsa.train``.
     """
     with thread_count(*_thread_counts(estimator, X, state.rows)):
         setting = setting_of(estimator, *X.shape)
-        return train(X, state, setting, schedule, n_epochs, generator, **hooks)
+        return train(X, state, setting, schedule, n_epochs, generator, **options)
 
 
-def calibrate_items(estimator, X, X_held_out, embeddings):
+def calibrate_items(estimator, X, X_held_out, embeddings, item_weights):
     """Return the slopes and intercepts of ``calibration.calibrate``."""
+    X, X_held_out = (scale_columns(part, item_weights) for part in (X, X_held_out))
     with thread_count(_n_threads(estimator, X)):
         return calibrate(X, X_held_out, embeddings)
-
-
-def item_popularity(X):
-    """Return the number of users of every item, int64."""
-    popularity = np.zeros(X.shape[1], dtype=np.int64)
-    # In pieces, as bincount converts the indices to int64 first.
-    step = max(1 << 18, X.shape[1])
-    for start in range(0, X.nnz, step):
-        items = X.indices[start : start + step]
-        popularity += np.bincount(items, minlength=X.shape[1])
-    return popularity
 
 
 def _thread_counts(estimator, X, rows):

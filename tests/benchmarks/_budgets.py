@@ -8,6 +8,8 @@ LEVELS = (8, 16, 32, 64, 128, 256)
 DENSE_SIZES = (16, 32, 64, 128, 256, 512)
 PRUNED_SIZE = 1024
 LARGEST_DENSE = 2048
+# What the user guide advises.
+POPULARITY_WEIGHTS = {"item_weighting": 0.2, "popularity_weighting": 0.25}
 # On large catalogues a run of these takes half an hour: by default one seed, and some
 # of the levels.
 LARGE_DATASETS = ("gowalla",)
@@ -19,6 +21,7 @@ LABELS = {
     "popularity": POPULARITY.label,
     "anchors-path": "CompressedELSA, one path",
     "anchors-fit": "CompressedELSA, a fit for each level",
+    "anchors-weighted": "CompressedELSA, one path, popularity weighted",
     "paper": "the paper's method",
     "compresso": "compresso-recsys",
     "elsa-pruned": "dense ELSA, pruned afterwards",
@@ -53,6 +56,9 @@ def runs_of(family, levels):
     whole = {
         "popularity": POPULARITY,
         "anchors-path": elsa(label, kind="elsa-path", sizes=LEVELS),
+        "anchors-weighted": elsa(
+            label, kind="elsa-path", sizes=LEVELS, **POPULARITY_WEIGHTS
+        ),
         # The dense model that is pruned is itself a point of "elsa-dense".
         "elsa-pruned": elsa(label, kind="elsa-pruned", **dense),
         "elsa-coded": elsa(label, kind="elsa-coded", **dense),

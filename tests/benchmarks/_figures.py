@@ -23,6 +23,7 @@ COLORS = {
 STYLES = {
     "anchors-path": ("blue", "o", "-"),
     "anchors-fit": ("sky", "s", "-"),
+    "anchors-weighted": ("blue", "*", "-."),
     "paper": ("vermillion", "^", "-"),
     "compresso": ("orange", "v", "-"),
     "elsa-pruned": ("purple", "D", "-"),

@@ -80,7 +80,8 @@ dimensions.
 
 - **CompressedELSA, one path**: all sizes from one training that goes down from the
   largest; **a fit for each level**: `CompressedELSA(n_nonzero=...)`, by default
-  parameters.
+  parameters; **popularity weighted**: one path with `item_weighting=0.2` and
+  `popularity_weighting=0.25`.
 - **the paper's method**: dense start, exponential pruning with rewinding, its loss.
 - **compresso-recsys**: compressed ELSA of that library, a training for each level.
 - **dense ELSA, pruned afterwards**: 1024 dimensions trained once; rows keep their

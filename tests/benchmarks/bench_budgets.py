@@ -6,7 +6,7 @@ from _harness import Job
 from _plan import add_settings_option, make_parser, run_jobs, suffix
 
 # The families that --set changes.
-OWN_FAMILIES = ("anchors-path", "anchors-fit")
+OWN_FAMILIES = ("anchors-path", "anchors-fit", "anchors-weighted")
 
 
 def main():

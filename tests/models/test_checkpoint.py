@@ -29,6 +29,7 @@ WAYS = {
     "dense": {"n_nonzero": None},
     "relu": {"loss": "relu"},
     "dropout": {"dropout": 0.3},
+    "weighted": {"item_weighting": 0.2, "popularity_weighting": 0.3},
     "constant steps": {"learning_rate_decay": False},
     "float64": {"precision": "float64"},
     "bfloat16": {"precision": "bfloat16"},

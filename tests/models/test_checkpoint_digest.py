@@ -23,6 +23,8 @@ OTHER = {
     "dropout": 0.1,
     "max_output": 40,
     "user_weighting": 0.4,
+    "item_weighting": 0.1,
+    "popularity_weighting": 0.2,
     "early_stopping": True,
     "calibration": True,
     "validation_fraction": 0.2,

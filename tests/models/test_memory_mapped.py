@@ -25,6 +25,7 @@ VARIANTS = {
     "relu": {"loss": "relu"},
     "sampled": {"loss": "relu", "max_output": 60},
     "dropout": {"dropout": 0.3},
+    "weighted": {"item_weighting": 0.2, "popularity_weighting": 0.3},
     "float64": {"precision": "float64"},
 }
 

@@ -121,6 +121,23 @@ def test_a_copy_on_the_device_has_the_same_batches(X):
     assert batch[3:] == (3, 7)
 
 
+@pytest.mark.parametrize("unit_rows", [False, True])
+def test_item_weights(X, unit_rows):
+    """Before the rows are scaled, and nothing is done to the matrix itself."""
+    before, weights = X.copy(), np.linspace(0.5, 2, 7)
+    options = {"unit_rows": unit_rows, "item_weights": weights}
+    interactions = load_interactions(X, CPU, torch.float64, **options)
+    found = dense(take_users(interactions, torch.arange(X.shape[0])))
+    expected = X.toarray() * weights
+    if unit_rows:
+        lengths = np.linalg.norm(expected, axis=1, keepdims=True)
+        expected /= np.where(lengths > 0, lengths, 1)
+    assert_allclose(found, expected, rtol=1e-6)
+    assert abs(X - before).max() == 0
+    meta = load_interactions(X, torch.device("meta"), torch.float32, **options)
+    assert meta.values.shape == (X.nnz,)
+
+
 def test_mapped_interactions_are_not_copied_to_the_device(X, tmp_path):
     save_npz(tmp_path / "X.npz", X, compressed=False)
     X = sp.csr_array(open_interactions(tmp_path / "X.npz"))
