@@ -1,12 +1,15 @@
 """High-dimensional k-sparse embeddings as scikit-learn estimators."""
 
+from sksparse_rec._format import PersistenceError
 from sksparse_rec._memory import memory_report
+from sksparse_rec._version import __version__
 from sksparse_rec.models import (
     CompresSAE,
     CompressedELSA,
     CompressedELSACV,
     compressed_elsa_path,
 )
+from sksparse_rec.persistence import load_model, save_model
 from sksparse_rec.retrieval import (
     reconstructed_similarity,
     sparse_similarity,
@@ -17,12 +20,13 @@ __all__ = [
     "CompresSAE",
     "CompressedELSA",
     "CompressedELSACV",
+    "PersistenceError",
     "__version__",
     "compressed_elsa_path",
+    "load_model",
     "memory_report",
     "reconstructed_similarity",
+    "save_model",
     "sparse_similarity",
     "top_items",
 ]
-
-__version__ = "0.1.0.dev0"

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files and folders that are there whole or not at all."""
 
 import json
 import os
@@ -24,8 +24,7 @@ def write_arrays(path, arrays, meta):
     meta : dict
         What ``json`` can write.
     """
-    # A name of its own, as somebody else may be writing the same file.
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    draft = draft_of(path)
     try:
         with open(draft, "wb") as file:
             np.savez(file, **arrays, **{META: np.array(json.dumps(meta))})
@@ -66,3 +65,49 @@ def read_arrays(path):
             # Damaged archives raise what their zip members, headers or text raise,
             # OSError included.
             raise ValueError(f"{path} cannot be read: {error}") from error
+
+
+def draft_of(path):
+    """Return a name beside a path, which nobody else who writes that path takes."""
+    return path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+
+
+def sync(path):
+    """Wait until a file, or the list of the files of a folder, is on the disk."""
+    if os.name == "nt" and path.is_dir():
+        # Windows writes names down by itself and lets nobody open a folder.
+        return
+    descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def publish_folder(draft, path, last):
+    """Give a complete folder its name, or let its files take the place of those there.
+
+    At every moment ``path`` is what it was or what it will be for whoever reads the
+    file ``last`` first and then the files that it names: that one is replaced when
+    the others are there, which must not have the names of files in use.
+
+    Parameters
+    ----------
+    draft : Path
+        A folder of files beside ``path``, on the disk; it is used up.
+    path : Path
+        Where it goes: nothing, or a folder, whose other files stay.
+    last : str
+        The name of the file that makes the rest count.
+    """
+    if not path.exists():
+        os.rename(draft, path)
+    else:
+        for file in draft.iterdir():
+            if file.name != last:
+                os.replace(file, path / file.name)
+        sync(path)
+        os.replace(draft / last, path / last)
+        sync(path)
+        draft.rmdir()
+    sync(path.parent)

@@ -16,10 +16,12 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 MAY_IMPORT = {
     "_sparse": set(),
     "_validation": {"_sparse"},
+    "_version": set(),
     "_files": {"_sparse"},
+    "_format": {"_files", "_sparse", "_version"},
     "_memory": {"_sparse", "_validation"},
     "_numerics": {"_sparse"},
-    "retrieval": {"_sparse", "_validation"},
+    "retrieval": {"_format", "_sparse", "_validation"},
     "metrics": {"_sparse", "_validation"},
     "model_selection": {"metrics", "_sparse", "_validation"},
     "datasets": {"_sparse", "_validation"},
@@ -32,8 +34,16 @@ MAY_IMPORT = {
         "_sparse",
         "_validation",
     },
+    "persistence": {"models", "retrieval", "_format", "_validation"},
     "plotting": {"_sparse", "_validation"},
-    "__init__": {"_memory", "models", "retrieval"},
+    "__init__": {
+        "_format",
+        "_memory",
+        "_version",
+        "models",
+        "persistence",
+        "retrieval",
+    },
 }
 # Imported by users who ask for them, never by `import sksparse_rec`.
 OPTIONAL = (

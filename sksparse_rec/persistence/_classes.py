@@ -1,0 +1,154 @@
+"""The allow-list: the classes that are saved and loaded, and what they consist of.
+
+A class joins by one entry here. Nothing else in a file is ever called, imported or set.
+"""
+
+from sksparse_rec._format import PersistenceError
+from sksparse_rec.models import CompresSAE, CompressedELSA, CompressedELSACV
+from sksparse_rec.persistence._estimators import SavedEstimator
+from sksparse_rec.persistence._kinds import (
+    Array,
+    Csr,
+    Fields,
+    Flag,
+    Float,
+    Floats,
+    Integer,
+    Model,
+    Names,
+    Nullable,
+    Optional,
+)
+
+ITEMS, LATENTS, FEATURES = "n_items", "n_components", "n_features"
+REAL = "float32 float64"
+
+
+def _check_entries(state):
+    """Raise unless the width of ELSA's rows is that of their arrays."""
+    dense = state["columns"] is None
+    expected = state["n_components" if dense else "width"]
+    if state["values"].shape[1] != expected:
+        raise PersistenceError(
+            f"_training_state.values has {state['values'].shape[1]} entries a row, and "
+            f"should have {expected}"
+        )
+
+
+def _check_encoder(state):
+    """Raise unless an optimizer of the encoder is there or not."""
+    found = [key for key in state if key.startswith("encoder.")]
+    if len(found) not in (0, len(_moments("encoder", 2))):
+        raise PersistenceError(f"_optimizer_state has of the encoder only {found}")
+
+
+def _moments(name, n_dimensions, kind=lambda kind: kind):
+    shape = (LATENTS, FEATURES)[:n_dimensions]
+    return {
+        f"{name}.first": kind(Array("float32", shape, finite=False)),
+        f"{name}.second": kind(Array("float32", shape, finite=False)),
+        f"{name}.n_steps": kind(Integer()),
+        f"{name}.momentum_product": kind(Float()),
+    }
+
+
+# Where the parameter of the training is: rows of values at columns, or dense rows.
+_ENTRIES = (ITEMS, "entries of a row")
+
+COMPRESSED_ELSA = SavedEstimator(
+    CompressedELSA,
+    Fields(
+        {
+            "n_features_in_": Integer(dimension=ITEMS),
+            "feature_names_in_": Optional(Names(ITEMS)),
+            "item_popularity_": Array("int64", (ITEMS,), low=0),
+            "anchors_": Array("int64", (LATENTS,), low=-1, below=ITEMS),
+            "item_embeddings_": Csr((ITEMS, LATENTS)),
+            "item_slopes_": Nullable(Array("float32", (ITEMS,))),
+            "item_intercepts_": Nullable(Array("float32", (ITEMS,))),
+            "n_nonzero_": Integer(low=1, high=LATENTS),
+            "loss_curve_": Floats(),
+            "validation_scores_": Nullable(Floats()),
+            "n_iter_": Integer(),
+            "n_steps_": Integer(),
+            "_has_labels": Flag(),
+            "_training_state": Fields(
+                {
+                    "n_components": Integer(dimension=LATENTS),
+                    "width": Integer(low=1, high=LATENTS),
+                    "values": Array(REAL, _ENTRIES),
+                    "columns": Nullable(Array("int32", _ENTRIES, low=0, below=LATENTS)),
+                    "live": Nullable(Array("bool", _ENTRIES)),
+                    "initial": Nullable(Array(REAL, _ENTRIES)),
+                    "first": Array(REAL, _ENTRIES, finite=False),
+                    "second": Array(REAL, _ENTRIES, finite=False),
+                    "n_steps": Integer(),
+                    "momentum_product": Float(),
+                    "n_epochs": Integer(),
+                },
+                _check_entries,
+            ),
+        }
+    ),
+)
+
+COMPRESSED_ELSA_CV = SavedEstimator(
+    CompressedELSACV,
+    Fields(
+        {
+            "best_estimator_": Model("CompressedELSA"),
+            "n_nonzero_grid_": Array("int64", ("n_levels",), low=1),
+            "score_path_": Array("float64", ("n_levels", "n_folds")),
+            "best_index_": Integer(high="n_levels"),
+            "best_score_": Float(),
+            "n_nonzero_": Integer(low=1),
+            "bytes_per_item_": Integer(),
+        }
+    ),
+    shared=(
+        "n_features_in_",
+        "feature_names_in_",
+        "item_embeddings_",
+        "item_popularity_",
+        "anchors_",
+        "loss_curve_",
+        "n_iter_",
+        "_has_labels",
+    ),
+    source="best_estimator_",
+)
+
+COMPRES_SAE = SavedEstimator(
+    CompresSAE,
+    Fields(
+        {
+            "n_features_in_": Integer(dimension=FEATURES),
+            "feature_names_in_": Optional(Names(FEATURES)),
+            "components_": Array("float32", (LATENTS, FEATURES)),
+            "encoder_components_": Array("float32", (LATENTS, FEATURES)),
+            "encoder_intercept_": Array("float32", (LATENTS,)),
+            "mean_": Nullable(Array("float32", (FEATURES,))),
+            "item_embeddings_": Csr(("n_samples", LATENTS)),
+            "reconstruction_norms_": Array("float64", ("n_samples",), low=0),
+            "n_nonzero_": Integer(low=1, high=LATENTS),
+            "dead_fraction_": Float(),
+            "reconstruction_cosine_": Float(),
+            "explained_variance_": Float(),
+            "loss_curve_": Floats(),
+            "n_iter_": Integer(),
+            "n_steps_": Integer(),
+            "_optimizer_state": Fields(
+                _moments("decoder", 2)
+                | _moments("intercept", 1)
+                | _moments("encoder", 2, Optional)
+                | {"n_epochs": Integer()},
+                _check_encoder,
+            ),
+        }
+    ),
+)
+
+CLASSES = {
+    entry.cls.__name__: entry
+    for entry in (COMPRESSED_ELSA, COMPRESSED_ELSA_CV, COMPRES_SAE)
+}

@@ -1,0 +1,142 @@
+"""How an estimator is taken apart, and put together by its own constructor."""
+
+from dataclasses import dataclass
+
+from sksparse_rec._format import PersistenceError
+from sksparse_rec.persistence._kinds import Fields, Optional, Strings
+from sksparse_rec.persistence._parameters import join, read_parameter, write_parameter
+
+# What every estimator may have, fitted or not: set_output.
+ALWAYS = {"_sklearn_output_config": Optional(Strings())}
+CALLBACKS = "_skl_callbacks"
+
+
+@dataclass(frozen=True)
+class SavedEstimator:
+    """An entry of the allow-list for a scikit-learn estimator.
+
+    Parameters
+    ----------
+    cls : type
+        Its constructor is called with the saved parameters; those that the file does
+        not have, as it is older than they are, keep their defaults.
+    fitted : Fields
+        The fitted attributes. They are all there or none is.
+    shared : tuple of str
+        Attributes that are those of ``source``, and not written twice.
+    source : str, default=None
+        A fitted attribute that is a model.
+    """
+
+    cls: type
+    fitted: Fields
+    shared: tuple[str, ...] = ()
+    source: str | None = None
+
+    def write(self, model, name, writing):
+        """Return what JSON can write of a model.
+
+        Raises
+        ------
+        PersistenceError
+            If a parameter or an attribute has no place in the format.
+        """
+        params = model.get_params(deep=False)
+        state = {k: v for k, v in vars(model).items() if k not in params}
+        if state.pop(CALLBACKS, None):
+            raise PersistenceError(
+                f"{name or 'the model'} has callbacks, which cannot be saved: take a "
+                "copy, model = copy.deepcopy(model), remove them by "
+                "model.set_callbacks(), and save that"
+            )
+        always = {k: state.pop(k) for k in ALWAYS if k in state}
+        self._drop_shared(state, name)
+        unknown = sorted(state.keys() - self.fitted.kinds.keys())
+        if unknown:
+            raise PersistenceError(
+                f"{join(name, unknown[0])} is an attribute that the format has no place "
+                "for: delete it, or use joblib.dump, which keeps it"
+            )
+        return {
+            "parameters": {
+                key: write_parameter(value, join(name, key), writing)
+                for key, value in params.items()
+            },
+            "settings": Fields(ALWAYS).write(always, name, writing),
+            "fitted": self.fitted.write(state, name, writing) if state else None,
+        }
+
+    def read(self, node, name, reading):
+        """Return the model that ``write`` took apart."""
+        parts = ("parameters", "settings", "fitted")
+        if not isinstance(node, dict) or node.keys() != set(parts):
+            raise PersistenceError(f"{name or 'the model'} has no {', '.join(parts)}")
+        params, settings, fitted = (node[part] for part in parts)
+        model = self.cls(**self._read_parameters(params, name, reading))
+        state = Fields(ALWAYS).read(settings, name, reading)
+        if fitted is not None:
+            state |= self.fitted.read(fitted, name, reading)
+            source = state.get(self.source)
+            shared = [key for key in self.shared if hasattr(source, key)]
+            state |= {key: getattr(source, key) for key in shared}
+        vars(model).update(state)
+        return model
+
+    def _read_parameters(self, nodes, name, reading):
+        if not isinstance(nodes, dict):
+            raise PersistenceError(f"{join(name, 'parameters')} are {nodes!r:.200}")
+        unknown = nodes.keys() - self.cls().get_params(deep=False).keys()
+        if unknown:
+            raise PersistenceError(
+                f"{self.cls.__name__} has no parameter {sorted(unknown)[0]!r:.200}"
+            )
+        return {
+            key: read_parameter(node, join(name, key), reading)
+            for key, node in nodes.items()
+        }
+
+    def _drop_shared(self, state, name):
+        source = state.get(self.source)
+        for key in self.shared:
+            if key not in state:
+                continue
+            ours, theirs = state.pop(key), getattr(source, key, None)
+            plain = isinstance(ours, bool | int | list) and isinstance(
+                theirs, type(ours)
+            )
+            if ours is not theirs and not (plain and ours == theirs):
+                raise PersistenceError(
+                    f"{join(name, key)} is not that of {join(name, self.source)}, as "
+                    "it should be after fit: joblib.dump saves it as it is"
+                )
+
+
+@dataclass(frozen=True)
+class SavedObject:
+    """An entry of the allow-list for a class that takes itself apart.
+
+    A folder that `write_folder` made of what ``_to_saved`` returns, with the name of the
+    class as its kind, is the one that `save_model` makes.
+
+    Parameters
+    ----------
+    cls : type
+        It has a method ``_to_saved()``, which returns arrays by name and a dictionary
+        for JSON, and a class method ``_from_saved(arrays, content)``, which checks
+        both, raises a `PersistenceError`, and returns the object.
+    """
+
+    cls: type
+
+    def write(self, value, name, writing):
+        """Return what JSON can write of an object."""
+        arrays, content = value._to_saved()
+        writing.arrays |= {join(name, key): array for key, array in arrays.items()}
+        return content
+
+    def read(self, content, name, reading):
+        """Return the object that ``write`` took apart."""
+        start = join(name, "")
+        names = [key for key in reading.arrays if key.startswith(start)]
+        arrays = {key.removeprefix(start): reading.take(key) for key in names}
+        return self.cls._from_saved(arrays, content)

@@ -1,0 +1,285 @@
+"""Kinds of fitted attributes: how each is written, and what it must be when read.
+
+A kind has ``write(value, name, writing)``, which returns what JSON can write and adds
+arrays to ``writing``, and ``read(node, name, reading)``, which returns the value or
+raises a `PersistenceError` that names it. Dimensions have names, such as "n_items", and
+the same size wherever they occur in a model.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import scipy.sparse as sp
+
+from sksparse_rec._format import (
+    PersistenceError,
+    check_csr,
+    pack_names,
+    unpack_names,
+)
+from sksparse_rec.persistence._parameters import join, read_object, write_object
+
+
+def _expect(is_right, name, what, node):
+    if not is_right:
+        raise PersistenceError(f"{name} must be {what}, and is {node!r:.200}")
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A bool."""
+
+    def write(self, value, name, writing):
+        return bool(value)
+
+    def read(self, node, name, reading):
+        _expect(isinstance(node, bool), name, "true or false", node)
+        return node
+
+
+@dataclass(frozen=True)
+class Integer:
+    """An int of at least ``low`` and at most ``high``, which is a number or a dimension.
+
+    ``dimension`` says whose size it is.
+    """
+
+    low: int = 0
+    high: int | str | None = None
+    dimension: str | None = None
+
+    def write(self, value, name, writing):
+        return int(value)
+
+    def read(self, node, name, reading):
+        _expect(type(node) is int and node >= self.low, name, "a whole number", node)
+        if self.high is not None:
+            high = reading.limit(self.high)
+            _expect(node <= high, name, f"at most {high}", node)
+        if self.dimension is not None:
+            reading.agree(self.dimension, node, name)
+        return node
+
+
+@dataclass(frozen=True)
+class Float:
+    """A finite float."""
+
+    def write(self, value, name, writing):
+        _expect(math.isfinite(value), name, "finite", value)
+        return float(value)
+
+    def read(self, node, name, reading):
+        _expect(isinstance(node, float), name, "a number", node)
+        return node
+
+
+@dataclass(frozen=True)
+class Floats:
+    """A list of finite floats."""
+
+    def write(self, value, name, writing):
+        return [Float().write(number, name, writing) for number in value]
+
+    def read(self, node, name, reading):
+        _expect(isinstance(node, list), name, "a list", node)
+        return [Float().read(number, name, reading) for number in node]
+
+
+@dataclass(frozen=True)
+class Nullable:
+    """None, or what ``kind`` is."""
+
+    kind: object
+
+    def write(self, value, name, writing):
+        return None if value is None else self.kind.write(value, name, writing)
+
+    def read(self, node, name, reading):
+        return None if node is None else self.kind.read(node, name, reading)
+
+
+@dataclass(frozen=True)
+class Optional:
+    """What ``kind`` is, or nothing at all."""
+
+    kind: object
+
+    def write(self, value, name, writing):
+        return self.kind.write(value, name, writing)
+
+    def read(self, node, name, reading):
+        return self.kind.read(node, name, reading)
+
+
+@dataclass(frozen=True)
+class Array:
+    """An array of one of some dtypes, with named dimensions.
+
+    Values are finite unless ``finite`` is False, at least ``low``, and less than
+    ``below``, which is a number or a dimension: values that are used as positions say
+    what they are positions in.
+    """
+
+    dtypes: str
+    dimensions: tuple[str, ...]
+    low: float | None = None
+    below: float | str | None = None
+    finite: bool = True
+
+    def write(self, value, name, writing):
+        _expect(isinstance(value, np.ndarray), name, "an array", value)
+        writing.arrays[name] = value
+        return "array"
+
+    def read(self, node, name, reading):
+        _expect(node == "array", name, "an array", node)
+        array = reading.take(name)
+        if array.dtype.name not in self.dtypes.split():
+            raise PersistenceError(
+                f"{name} has dtype {array.dtype}, and should have {self.dtypes}"
+            )
+        if array.ndim != len(self.dimensions):
+            raise PersistenceError(
+                f"{name} has shape {array.shape}, and should have {self.dimensions}"
+            )
+        for dimension, size in zip(self.dimensions, array.shape, strict=True):
+            reading.agree(dimension, size, name)
+        if self.finite:
+            _expect(np.isfinite(array).all(), name, "finite", array)
+        if self.low is not None:
+            _expect(array.min() >= self.low, name, f"at least {self.low}", array)
+        if self.below is not None:
+            below = reading.limit(self.below)
+            _expect(array.max() < below, name, f"less than {below}", array)
+        return array
+
+
+@dataclass(frozen=True)
+class Csr:
+    """A CSR array of float32 in canonical form, with two named dimensions."""
+
+    dimensions: tuple[str, str]
+
+    def write(self, value, name, writing):
+        is_csr = sp.issparse(value) and value.format == "csr"
+        _expect(is_csr, name, "a CSR array", value)
+        for part in ("data", "indices", "indptr"):
+            writing.arrays[f"{name}.{part}"] = getattr(value, part)
+        return {"type": "csr", "shape": list(map(int, value.shape))}
+
+    def read(self, node, name, reading):
+        shape = node.get("shape") if isinstance(node, dict) else None
+        is_shape = isinstance(shape, list) and [type(n) for n in shape] == [int, int]
+        _expect(
+            is_shape and node == {"type": "csr", "shape": shape}, name, "a matrix", node
+        )
+        for dimension, size in zip(self.dimensions, shape, strict=True):
+            reading.agree(dimension, size, name)
+        parts = [
+            reading.take(f"{name}.{part}") for part in ("data", "indices", "indptr")
+        ]
+        data, indices, indptr = parts
+        integers = {indices.dtype.name, indptr.dtype.name}
+        if data.dtype != np.float32 or not integers <= {"int32", "int64"}:
+            raise PersistenceError(
+                f"{name} is of {data.dtype} with indices of {indices.dtype} and "
+                f"{indptr.dtype}, and should be of float32 with int32 or int64"
+            )
+        check_csr(*parts, shape, name)
+        matrix = sp.csr_array((data, indices, indptr), shape=tuple(shape))
+        matrix.has_canonical_format = True
+        return matrix
+
+
+@dataclass(frozen=True)
+class Names:
+    """An object array of str."""
+
+    dimension: str
+
+    def write(self, value, name, writing):
+        text, starts = pack_names(value, name)
+        writing.arrays |= {f"{name}.text": text, f"{name}.starts": starts}
+        return "names"
+
+    def read(self, node, name, reading):
+        _expect(node == "names", name, "names", node)
+        text, starts = (reading.take(f"{name}.{part}") for part in ("text", "starts"))
+        names = unpack_names(text, starts, name)
+        reading.agree(self.dimension, len(names), name)
+        return names
+
+
+@dataclass(frozen=True)
+class Model:
+    """A fitted model of one of the classes that can be saved."""
+
+    kind: str
+
+    def write(self, value, name, writing):
+        self._check(value, name)
+        return write_object(value, name, writing)
+
+    def read(self, node, name, reading):
+        value = read_object(node, name, reading.inside())
+        self._check(value, name)
+        return value
+
+    def _check(self, value, name):
+        is_right = type(value).__name__ == self.kind and hasattr(value, "n_iter_")
+        _expect(is_right, name, f"a fitted {self.kind}", value)
+
+
+@dataclass(frozen=True)
+class Strings:
+    """A dictionary of str by str."""
+
+    def write(self, value, name, writing):
+        return dict(value)
+
+    def read(self, node, name, reading):
+        is_right = isinstance(node, dict)
+        is_right = is_right and all(isinstance(text, str) for text in node.values())
+        _expect(is_right, name, "strings by name", node)
+        return node
+
+
+@dataclass(frozen=True)
+class Fields:
+    """A dictionary with a kind for each of its keys, and perhaps a check of them all.
+
+    ``check`` gets the values that were read, and raises what they should be.
+    """
+
+    kinds: dict
+    check: Callable = field(default=lambda values: None)
+
+    def write(self, values, name, writing):
+        self._check_keys(values, name)
+        return {
+            key: kind.write(values[key], join(name, key), writing)
+            for key, kind in self.kinds.items()
+            if key in values
+        }
+
+    def read(self, nodes, name, reading):
+        _expect(isinstance(nodes, dict), name, "values by name", nodes)
+        self._check_keys(nodes, name)
+        values = {}
+        for key, kind in self.kinds.items():
+            if key in nodes:
+                values[key] = kind.read(nodes[key], join(name, key), reading)
+        self.check(values)
+        return values
+
+    def _check_keys(self, values, name):
+        needed = {k for k, v in self.kinds.items() if not isinstance(v, Optional)}
+        for wrong, what in (
+            (values.keys() - self.kinds.keys(), "has no place in the format"),
+            (needed - values.keys(), "is missing"),
+        ):
+            if wrong:
+                raise PersistenceError(f"{join(name, sorted(wrong)[0])} {what}")
