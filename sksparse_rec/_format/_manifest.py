@@ -58,7 +58,7 @@ def manifest_bytes(kind, files, content, written_by):
         "content": content,
     }
     text = json.dumps({"digest": "0" * _N_DIGITS} | body, indent=1, allow_nan=False)
-    rest = text.encode()[len(_START) + _N_DIGITS :]
+    rest = f"{text}\n".encode()[len(_START) + _N_DIGITS :]
     data = _START + hashlib.sha256(rest).hexdigest().encode() + rest
     if len(data) > MAX_MANIFEST_BYTES:
         raise PersistenceError(
@@ -182,7 +182,7 @@ def _parse(data, path):
         manifest = parse_json(data.decode())
     except ValueError as error:
         raise PersistenceError(
-            f"{path} cannot be read ({error}): {COPY_AGAIN}"
+            f"{path} cannot be read ({error!s:.300}): {COPY_AGAIN}"
         ) from None
     if not isinstance(manifest, dict):
         raise PersistenceError(f"{path} holds no manifest: {COPY_AGAIN}")

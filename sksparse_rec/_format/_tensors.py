@@ -45,7 +45,11 @@ def write_tensors(path, arrays):
             )
     # safetensors takes the memory of an array as it lies there.
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    # It makes files that nobody else may read, whatever the umask.
+    path.touch()
+    mode = path.stat().st_mode
     save_file(arrays, path)
+    path.chmod(mode)
     return {
         name: {"dtype": array.dtype.name, "shape": list(array.shape)}
         for name, array in arrays.items()
@@ -102,7 +106,7 @@ def _check_header(file, path):
         header = parse_json(file.read(n_bytes).decode())
     except (SafetensorError, ValueError) as error:
         raise PersistenceError(
-            f"{path} is no valid safetensors file ({error}): {COPY_AGAIN}"
+            f"{path} is no valid safetensors file ({error!s:.300}): {COPY_AGAIN}"
         ) from None
     header.pop("__metadata__", None)
     for name, entry in header.items():

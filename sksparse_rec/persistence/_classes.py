@@ -35,6 +35,21 @@ def _check_entries(state):
         )
 
 
+def _check_calibration(state):
+    """Raise unless slopes and intercepts are both there or neither is."""
+    if (state["item_slopes_"] is None) != (state["item_intercepts_"] is None):
+        raise PersistenceError("item_slopes_ and item_intercepts_ belong together")
+
+
+def _check_level(state):
+    """Raise unless the selected level is one of the grid."""
+    if state["best_index_"] >= len(state["n_nonzero_grid_"]):
+        raise PersistenceError(
+            f"best_index_ is {state['best_index_']}, but there are "
+            f"{len(state['n_nonzero_grid_'])} levels"
+        )
+
+
 def _check_encoder(state):
     """Raise unless an optimizer of the encoder is there or not."""
     found = [key for key in state if key.startswith("encoder.")]
@@ -88,7 +103,8 @@ COMPRESSED_ELSA = SavedEstimator(
                 },
                 _check_entries,
             ),
-        }
+        },
+        _check_calibration,
     ),
 )
 
@@ -99,11 +115,12 @@ COMPRESSED_ELSA_CV = SavedEstimator(
             "best_estimator_": Model("CompressedELSA"),
             "n_nonzero_grid_": Array("int64", ("n_levels",), low=1),
             "score_path_": Array("float64", ("n_levels", "n_folds")),
-            "best_index_": Integer(high="n_levels"),
+            "best_index_": Integer(),
             "best_score_": Float(),
             "n_nonzero_": Integer(low=1),
             "bytes_per_item_": Integer(),
-        }
+        },
+        _check_level,
     ),
     shared=(
         "n_features_in_",

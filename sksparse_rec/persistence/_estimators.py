@@ -1,5 +1,6 @@
 """How an estimator is taken apart, and put together by its own constructor."""
 
+import inspect
 from dataclasses import dataclass
 
 from sksparse_rec._format import PersistenceError
@@ -54,8 +55,8 @@ class SavedEstimator:
         unknown = sorted(state.keys() - self.fitted.kinds.keys())
         if unknown:
             raise PersistenceError(
-                f"{join(name, unknown[0])} is an attribute that the format has no place "
-                "for: delete it, or use joblib.dump, which keeps it"
+                f"{join(name, unknown[0])} is an attribute that has no place in the "
+                "format: delete it, or use joblib.dump, which keeps it"
             )
         return {
             "parameters": {
@@ -85,7 +86,7 @@ class SavedEstimator:
     def _read_parameters(self, nodes, name, reading):
         if not isinstance(nodes, dict):
             raise PersistenceError(f"{join(name, 'parameters')} are {nodes!r:.200}")
-        unknown = nodes.keys() - self.cls().get_params(deep=False).keys()
+        unknown = nodes.keys() - inspect.signature(self.cls).parameters.keys()
         if unknown:
             raise PersistenceError(
                 f"{self.cls.__name__} has no parameter {sorted(unknown)[0]!r:.200}"
@@ -101,10 +102,8 @@ class SavedEstimator:
             if key not in state:
                 continue
             ours, theirs = state.pop(key), getattr(source, key, None)
-            plain = isinstance(ours, bool | int | list) and isinstance(
-                theirs, type(ours)
-            )
-            if ours is not theirs and not (plain and ours == theirs):
+            is_plain = isinstance(ours, bool | int | list)
+            if ours is not theirs and not (is_plain and ours == theirs):
                 raise PersistenceError(
                     f"{join(name, key)} is not that of {join(name, self.source)}, as "
                     "it should be after fit: joblib.dump saves it as it is"
@@ -115,8 +114,8 @@ class SavedEstimator:
 class SavedObject:
     """An entry of the allow-list for a class that takes itself apart.
 
-    A folder that `write_folder` made of what ``_to_saved`` returns, with the name of the
-    class as its kind, is the one that `save_model` makes.
+    The folder that `write_folder` makes of what ``_to_saved`` returns, with the name of
+    the class as its kind, is the one that `save_model` makes.
 
     Parameters
     ----------

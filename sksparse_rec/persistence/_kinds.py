@@ -41,9 +41,9 @@ class Flag:
 
 @dataclass(frozen=True)
 class Integer:
-    """An int of at least ``low`` and at most ``high``, which is a number or a dimension.
+    """An int from ``low`` to ``high``, which is a number or a dimension.
 
-    ``dimension`` says whose size it is.
+    ``dimension`` says what it is the size of.
     """
 
     low: int = 0

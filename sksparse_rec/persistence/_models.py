@@ -107,10 +107,11 @@ def load_model(path, *, verify=True, max_bytes=None):
 
     Returns
     -------
-    model : object
-        Of the class that was saved, with the same parameters, fitted attributes and
-        answers. What was trained on a GPU is loaded without one: fitted attributes
-        are numpy and scipy; a parameter ``device="cuda"`` stays what it is.
+    object
+        A model of the class that was saved, with the same parameters, fitted
+        attributes and answers. What was trained on a GPU is loaded without one:
+        fitted attributes are numpy and scipy; a parameter ``device="cuda"`` stays
+        what it is.
 
     Raises
     ------
@@ -149,6 +150,11 @@ def load_model(path, *, verify=True, max_bytes=None):
         return _check(node, folder.arrays)
     except PersistenceError as error:
         raise PersistenceError(f"{path} cannot be loaded: {error}") from None
+    except RecursionError:
+        # What the parser of JSON has let pass.
+        raise PersistenceError(
+            f"{path} cannot be loaded: its parameters are nested too deeply"
+        ) from None
 
 
 def _check(node, arrays):

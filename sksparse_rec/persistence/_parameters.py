@@ -60,9 +60,9 @@ def write_parameter(value, name, writing):
     raise PersistenceError(
         f"the parameter {name} is {value!r:.200}, which cannot be saved: parameters "
         "may be None, bool, int, float, str, and lists, tuples and arrays of these. "
-        "Take a copy, model = copy.deepcopy(model), give it another value by "
-        f"model.{owner}{dot}set_params({short}=...), and save that; or use joblib.dump, "
-        "which keeps whatever can be pickled"
+        "Take a copy, model = copy.deepcopy(model), give it another value, "
+        f"model.{owner}{dot}set_params({short}=...), and save that; or use "
+        "joblib.dump, which keeps whatever can be pickled"
     )
 
 
