@@ -62,6 +62,7 @@ html_sidebars = {
     "changelog": [],
     "contributing": [],
     "dependencies": [],
+    "model_format": [],
     "benchmarks": [],
 }
 

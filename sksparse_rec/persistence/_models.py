@@ -55,9 +55,9 @@ def save_model(model, path, *, overwrite=False):
     Everything is written that later calls need, the state of the optimizer included,
     so that ``partial_fit`` and ``warm_start`` go on as they would have; but not the
     interactions that `CompressedELSA.encode_items` remembers. Time is that of writing
-    and hashing the arrays, four times the embeddings for `CompressedELSA`; memory
-    beside the model is O(n_items) where items have names. The format is described in
-    the documentation, under "The format of saved models".
+    and hashing the arrays, about three times the embeddings for `CompressedELSA`;
+    memory beside the model is O(n_items) where items have names. The format is
+    described in the documentation, under "The format of saved models".
 
     Examples
     --------

@@ -171,7 +171,7 @@ def test_parameters_nested_deeply(depth, tmp_path, elsa):
     path.write_text(start + hashlib.sha256(rest.encode()).hexdigest() + rest)
     # How deep is too deep depends on the release of Python.
     try:
-        assert str(load_model(path.parent).n_jobs) == nested
+        outcome = str(load_model(path.parent).n_jobs)
     except PersistenceError as error:
-        assert "nested too deeply" in str(error)
-        assert depth > 100
+        outcome = str(error)
+    assert outcome == nested or ("nested too deeply" in outcome and depth > 100)
