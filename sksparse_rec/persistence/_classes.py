@@ -36,9 +36,9 @@ def _check_entries(state):
 
 
 def _check_calibration(state):
-    """Raise unless slopes and intercepts are both there or neither is."""
-    if (state["item_slopes_"] is None) != (state["item_intercepts_"] is None):
-        raise PersistenceError("item_slopes_ and item_intercepts_ belong together")
+    """Raise if there are intercepts without slopes, which are never learned alone."""
+    if state["item_slopes_"] is None and state["item_intercepts_"] is not None:
+        raise PersistenceError("there are item_intercepts_, but no item_slopes_")
 
 
 def _check_level(state):
@@ -79,6 +79,7 @@ COMPRESSED_ELSA = SavedEstimator(
             "item_popularity_": Array("int64", (ITEMS,), low=0),
             "anchors_": Array("int64", (LATENTS,), low=-1, below=ITEMS),
             "item_embeddings_": Csr((ITEMS, LATENTS)),
+            "item_weights_": Optional(Nullable(Array("float32", (ITEMS,), low=0))),
             "item_slopes_": Nullable(Array("float32", (ITEMS,))),
             "item_intercepts_": Nullable(Array("float32", (ITEMS,))),
             "n_nonzero_": Integer(low=1, high=LATENTS),
@@ -122,9 +123,9 @@ COMPRESSED_ELSA_CV = SavedEstimator(
         },
         _check_level,
     ),
+    source="best_estimator_",
     shared=(
         "n_features_in_",
-        "feature_names_in_",
         "item_embeddings_",
         "item_popularity_",
         "anchors_",
@@ -132,7 +133,7 @@ COMPRESSED_ELSA_CV = SavedEstimator(
         "n_iter_",
         "_has_labels",
     ),
-    source="best_estimator_",
+    maybe_shared=("feature_names_in_", "item_weights_", "item_slopes_"),
 )
 
 COMPRES_SAE = SavedEstimator(

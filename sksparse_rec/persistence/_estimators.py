@@ -23,16 +23,18 @@ class SavedEstimator:
         not have, as it is older than they are, keep their defaults.
     fitted : Fields
         The fitted attributes. They are all there or none is.
-    shared : tuple of str
-        Attributes that are those of ``source``, and not written twice.
     source : str, default=None
         A fitted attribute that is a model.
+    shared, maybe_shared : tuple of str
+        Attributes that are those of ``source``, and not written twice; the estimator
+        has all of the former, and some of the latter.
     """
 
     cls: type
     fitted: Fields
-    shared: tuple[str, ...] = ()
     source: str | None = None
+    shared: tuple[str, ...] = ()
+    maybe_shared: tuple[str, ...] = ()
 
     def write(self, model, name, writing):
         """Return what JSON can write of a model.
@@ -51,20 +53,21 @@ class SavedEstimator:
                 "model.set_callbacks(), and save that"
             )
         always = {k: state.pop(k) for k in ALWAYS if k in state}
-        self._drop_shared(state, name)
+        shared = self._drop_shared(state, name)
         unknown = sorted(state.keys() - self.fitted.kinds.keys())
         if unknown:
             raise PersistenceError(
                 f"{join(name, unknown[0])} is an attribute that has no place in the "
                 "format: delete it, or use joblib.dump, which keeps it"
             )
+        fitted = self.fitted.write(state, name, writing) | shared if state else None
         return {
             "parameters": {
                 key: write_parameter(value, join(name, key), writing)
                 for key, value in params.items()
             },
             "settings": Fields(ALWAYS).write(always, name, writing),
-            "fitted": self.fitted.write(state, name, writing) if state else None,
+            "fitted": fitted,
         }
 
     def read(self, node, name, reading):
@@ -76,12 +79,25 @@ class SavedEstimator:
         model = self.cls(**self._read_parameters(params, name, reading))
         state = Fields(ALWAYS).read(settings, name, reading)
         if fitted is not None:
-            state |= self.fitted.read(fitted, name, reading)
-            source = state.get(self.source)
-            shared = [key for key in self.shared if hasattr(source, key)]
-            state |= {key: getattr(source, key) for key in shared}
+            state |= self._read_fitted(fitted, name, reading)
         vars(model).update(state)
         return model
+
+    def _read_fitted(self, nodes, name, reading):
+        if not isinstance(nodes, dict):
+            raise PersistenceError(f"{join(name, 'fitted')} is {nodes!r:.200}")
+        shared = {*self.shared, *(nodes.keys() & set(self.maybe_shared))}
+        own = {key: node for key, node in nodes.items() if key not in shared}
+        values = self.fitted.read(own, name, reading)
+        for key in shared:
+            source = values[self.source]
+            if nodes.get(key) != self.source or not hasattr(source, key):
+                raise PersistenceError(
+                    f"{join(name, key)} should be that of {self.source}, and is "
+                    f"{nodes.get(key)!r:.200}"
+                )
+            values[key] = getattr(source, key)
+        return values
 
     def _read_parameters(self, nodes, name, reading):
         if not isinstance(nodes, dict):
@@ -97,10 +113,10 @@ class SavedEstimator:
         }
 
     def _drop_shared(self, state, name):
+        """Take what is shared out of the state; return what is written for it."""
         source = state.get(self.source)
-        for key in self.shared:
-            if key not in state:
-                continue
+        found = [key for key in (*self.shared, *self.maybe_shared) if key in state]
+        for key in found:
             ours, theirs = state.pop(key), getattr(source, key, None)
             is_plain = isinstance(ours, bool | int | list)
             if ours is not theirs and not (is_plain and ours == theirs):
@@ -108,6 +124,7 @@ class SavedEstimator:
                     f"{join(name, key)} is not that of {join(name, self.source)}, as "
                     "it should be after fit: joblib.dump saves it as it is"
                 )
+        return dict.fromkeys(found, self.source)
 
 
 @dataclass(frozen=True)

@@ -154,9 +154,9 @@ for _name, _reason, _change in (
         lambda saved: saved.fitted["_training_state"].pop("width"),
     ),
     (
-        "intercepts-missing",
-        "belong together|nothing needs",
-        lambda saved: saved.fitted.update(item_intercepts_=None),
+        "slopes-missing",
+        "there are item_intercepts_, but no item_slopes_",
+        lambda saved: saved.fitted.update(item_slopes_=None),
     ),
     (
         "parameter-unknown",

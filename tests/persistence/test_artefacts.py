@@ -108,6 +108,32 @@ def replaced(node, place, value):
     return node
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("item_embeddings_", "n_nonzero_grid_"),
+        ("item_embeddings_", None),
+        ("loss_curve_", [0.5]),
+        ("item_slopes_", "best_estimator_"),
+    ],
+)
+def test_what_a_search_shares_with_its_model(name, value, tmp_path):
+    folder = read_folder(ARTEFACTS / "format-1" / "CompressedELSACV")
+    fitted = folder.content["fitted"]
+    assert (
+        fitted["item_embeddings_"] == fitted["feature_names_in_"] == "best_estimator_"
+    )
+    fitted[name] = value
+    if name == "item_slopes_":
+        # Not shared by the search of this file, but its model has them.
+        del fitted["item_popularity_"]
+        name = "item_popularity_"
+    path = tmp_path / "model"
+    write_folder(path, "CompressedELSACV", folder.arrays, folder.content)
+    with pytest.raises(PersistenceError, match=f"{name} should be that of best_est"):
+        load_model(path)
+
+
 ODD = (None, True, 0, -1, 1 << 62, 0.5, "", "array", "../x", [], [[]], {}, {"type": 1})
 ODD += ({"type": "tuple", "value": 3}, {"type": "csr", "shape": [1, 1]}, {"": {}})
 

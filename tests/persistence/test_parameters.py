@@ -137,7 +137,7 @@ def test_callbacks_and_other_attributes(elsa, path):
         ("anchors_", np.zeros(15, int), "anchors_ makes n_components 15|but anchors_"),
         ("item_embeddings_", np.ones((90, 16)), "must be a CSR array"),
         ("loss_curve_", [float("nan")], r"loss_curve_ must be finite"),
-        ("item_slopes_", np.ones(90, np.float32), "belong together"),
+        ("item_intercepts_", np.ones(90, np.float32), "but no item_slopes_"),
         ("feature_names_in_", np.array([1] * 90), r"holds .*1.*, which is no string"),
     ],
 )
