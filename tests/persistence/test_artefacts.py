@@ -114,7 +114,7 @@ def replaced(node, place, value):
         ("item_embeddings_", "n_nonzero_grid_"),
         ("item_embeddings_", None),
         ("loss_curve_", [0.5]),
-        ("item_slopes_", "best_estimator_"),
+        ("anchors_", "nothing at all"),
     ],
 )
 def test_what_a_search_shares_with_its_model(name, value, tmp_path):
@@ -124,10 +124,8 @@ def test_what_a_search_shares_with_its_model(name, value, tmp_path):
         fitted["item_embeddings_"] == fitted["feature_names_in_"] == "best_estimator_"
     )
     fitted[name] = value
-    if name == "item_slopes_":
-        # Not shared by the search of this file, but its model has them.
-        del fitted["item_popularity_"]
-        name = "item_popularity_"
+    if value == "nothing at all":
+        del fitted[name]
     path = tmp_path / "model"
     write_folder(path, "CompressedELSACV", folder.arrays, folder.content)
     with pytest.raises(PersistenceError, match=f"{name} should be that of best_est"):
