@@ -28,7 +28,9 @@ RECOMMENDERS = {
     "calibrated": CompressedELSA(
         **SMALL, calibration=True, early_stopping=True, precision="float64"
     ),
+    "weighted": CompressedELSA(**SMALL, item_weighting=0.2, popularity_weighting=0.25),
     "search": CompressedELSACV(**LEVELS),
+    "weighted search": CompressedELSACV(**LEVELS, popularity_weighting=0.25),
 }
 CODERS = {
     "codes": CompresSAE(**CODES),
