@@ -56,10 +56,14 @@ def row_ranges(X, n_entries):
 
 
 def scale_columns(X, weights):
-    """Return a CSR matrix with its columns times ``weights``; None changes nothing."""
+    """Return a CSR matrix with its columns times ``weights``; None changes nothing.
+
+    In float64, as values near the end of float32 would leave it.
+    """
     if weights is None:
         return X
-    return sp.csr_array((X.data * weights[X.indices], X.indices, X.indptr), X.shape)
+    data = X.data * weights[X.indices].astype(np.float64)
+    return sp.csr_array((data, X.indices, X.indptr), X.shape)
 
 
 def row_indices(X):

@@ -51,9 +51,9 @@ class CodeSetting(NamedTuple):
     def on_batch(self, number, n_batches):
         """Return the setting for one of the batches of an epoch.
 
-        The level beyond ``n_nonzero`` takes more time than everything else, and its
-        share of the gradient is small: few batches have it, with so much weight that
-        the sum over the epoch is that of all.
+        The level beyond ``n_nonzero`` takes about as much time as everything else, and
+        its share of the gradient is small: few batches have it, with so much weight
+        that the sum over the epoch is that of all.
         """
         if self.levels[-1] == self.n_nonzero:
             return self

@@ -31,7 +31,12 @@ def select(activations, width, positive):
     -------
     columns : tensor of shape (n_rows, width), int32
     values : tensor of shape (n_rows, width)
-        With their sign.
+        With their sign; float32 where the activations are bfloat16.
+
+    Notes
+    -----
+    Which of equal magnitudes is last to be chosen depends on the device; compiled, it
+    is that of the lowest column.
     """
     if positive:
         activations = activations.clamp(min=0)

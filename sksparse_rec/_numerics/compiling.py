@@ -1,8 +1,11 @@
 """Functions compiled by numba, where it is installed: an optional dependency."""
 
 import warnings
+from functools import cache
+from hashlib import sha256
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 
 
 def load_compiled(name):
@@ -41,6 +44,9 @@ def compile_with(**options):
     def decorate(function):
         from numba import njit
 
+        # numba compiles anew when the file of a function changes, and does not see
+        # that a function of another file, which was compiled into it, has changed.
+        function.__qualname__ += f"-{_digest_of_sources()}"
         try:
             return njit(cache=True, nogil=True, **options)(function)
         except RuntimeError:
@@ -48,3 +54,10 @@ def compile_with(**options):
             return njit(nogil=True, **options)(function)
 
     return decorate
+
+
+@cache
+def _digest_of_sources():
+    """Return a name for the state of all compiled modules."""
+    paths = sorted(Path(__file__).parent.glob("*_numba.py"))
+    return sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:8]

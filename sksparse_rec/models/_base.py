@@ -52,6 +52,9 @@ def _predicts_lists(estimator):
 class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     """Recommendations from a linear item model: scores are ``x A Aᵀ``.
 
+    With ``item_weights_`` ``x`` is what interactions count, and slopes and intercepts
+    turn those scores into others.
+
     A class that uses it has the fitted attributes ``item_embeddings_`` (CSR array of
     shape (n_items, n_components)) and ``item_popularity_`` (shape (n_items,)), and
     ``n_features_in_`` as scikit-learn defines it. ``_has_labels`` tells whether ``fit``
@@ -73,6 +76,8 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     def transform(self, X):
         """Compute the profiles of users, ``U = X A``.
+
+        Where fitted with ``item_weighting``, interactions count by it.
 
         Parameters
         ----------
@@ -115,7 +120,8 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         Returns
         -------
         scores : ndarray of shape (n_users, n_items)
-            Dense, float32 for float32 profiles and float64 otherwise or if calibrated:
+            Dense, float32 for float32 profiles and float64 otherwise, or if calibrated
+            or weighted:
             for the best items only use ``recommend``, whose memory is bounded.
 
         Raises

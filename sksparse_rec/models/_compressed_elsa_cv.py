@@ -154,6 +154,8 @@ class CompressedELSACV(
         Its transpose.
     anchors_ : ndarray of shape (n_components,), int64
         The item that each latent started from; -1 where there is none.
+    item_weights_, item_slopes_ : ndarray of shape (n_items,), float32, or None
+        Those of ``item_weighting`` and ``popularity_weighting``.
     item_popularity_ : ndarray of shape (n_items,), int64
         Users of each item; breaks ties.
     loss_curve_ : list of float

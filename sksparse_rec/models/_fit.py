@@ -58,7 +58,7 @@ class FitRun:
     """
 
     def __init__(self, estimator, X, y):
-        _check_weightings(estimator)
+        _check_weightings(estimator, estimator.calibration)
         self.estimator, self.X, self.y = estimator, X, y
         self.schedule = schedule_of(estimator, X.shape[1])
         self.is_warm = is_warm(estimator)
@@ -208,7 +208,11 @@ class FitRun:
 
 def train_one_epoch(estimator, X, *, first):
     """Return the fitted attributes after one more epoch, or a first one."""
+    was_calibrated = not first and estimator._is_calibrated
+    _check_weightings(estimator, estimator.calibration or was_calibrated)
     popularity = item_popularity(X)
+    if not first:
+        popularity = popularity + estimator.item_popularity_
     weights = item_weights(estimator, popularity)
     n_steps = 0 if first else estimator.n_steps_
     # Every call shuffles in its own way.
@@ -218,8 +222,6 @@ def train_one_epoch(estimator, X, *, first):
         state, anchors = start_state(estimator, X, popularity, generator)
     else:
         check_goes_on(estimator, "partial_fit", "call fit, which starts over")
-        popularity = popularity + estimator.item_popularity_
-        weights = item_weights(estimator, popularity)
         setting, anchors = setting_of(estimator, *X.shape), estimator.anchors_
         state = TrainingState.from_arrays(estimator._training_state, setting)
         admit_items(state, X, popularity, setting, weights)
@@ -228,7 +230,7 @@ def train_one_epoch(estimator, X, *, first):
         estimator, X, state, schedule, 1, generator, item_weights=weights
     )
     attributes = fitted_attributes(estimator, state, popularity, anchors)
-    if not first and estimator.item_intercepts_ is not None:
+    if was_calibrated:
         attributes["item_slopes_"] = estimator.item_slopes_
         attributes["item_intercepts_"] = estimator.item_intercepts_
     return attributes | training_attributes(
@@ -284,11 +286,12 @@ def check_goes_on(estimator, what, way_out):
         )
 
 
-def _check_weightings(estimator):
-    if estimator.calibration and estimator.popularity_weighting:
+def _check_weightings(estimator, is_calibrated):
+    if is_calibrated and estimator.popularity_weighting:
         raise ValueError(
             "calibration=True learns how much popularity counts, and "
-            f"popularity_weighting={estimator.popularity_weighting} sets it: choose one"
+            f"popularity_weighting={estimator.popularity_weighting} sets it: choose "
+            "one, and call fit"
         )
 
 

@@ -149,8 +149,9 @@ def compressed_elsa_path(
     **params : dict
         Other parameters of `CompressedELSA`, such as ``max_iter``, ``batch_size`` or
         ``random_state``; not those of a single fit: ``early_stopping``,
-        ``calibration``, ``warm_start``, ``checkpoint``. ``rewind`` and ``verbose``
-        have no effect.
+        ``calibration``, ``warm_start``, ``checkpoint``. ``rewind``,
+        ``popularity_weighting`` and ``verbose`` have no effect, and with
+        ``item_weighting`` profiles have to be weighted as `CompressedELSA` does.
 
     Returns
     -------

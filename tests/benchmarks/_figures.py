@@ -27,7 +27,7 @@ STYLES = {
     "paper": ("vermillion", "^", "-"),
     "compresso": ("orange", "v", "-"),
     "elsa-pruned": ("purple", "D", "-"),
-    "elsa-coded": ("black", "X", ":"),
+    "elsa-coded": ("purple", "X", ":"),
     "elsa-dense": ("black", "o", "--"),
     "svd": ("grey", "s", "--"),
     "ease-pruned": ("green", "P", "-"),

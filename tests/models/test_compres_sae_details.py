@@ -68,6 +68,27 @@ class Revivals:
         monkeypatch.setattr(_code_training, "revive_", revive)
 
 
+@pytest.mark.parametrize("options", [{}, {"nested": True}, {"auxiliary_weight": 0}])
+def test_one_batch_in_four_has_the_auxiliary_level(
+    make_sae, vectors, monkeypatch, options
+):
+    steps, step = [], _code_training.train_step
+
+    def watched(state, X, setting, rate):
+        steps.append(dict(zip(setting.levels, setting.weights, strict=True)))
+        return step(state, X, setting, rate)
+
+    monkeypatch.setattr(_code_training, "train_step", watched)
+    X = vectors.train
+    model = make_sae(**{"max_iter": 2, "batch_size": -(-len(X) // 6)} | options).fit(X)
+    widest = model.auxiliary_factor * model.n_nonzero
+    assert len(steps) == 12
+    weights = [levels.get(widest, 0) for levels in steps]
+    share = model.auxiliary_weight * 6 / 2
+    assert weights == pytest.approx([share, 0, 0, 0, share, 0] * 2)
+    assert all(levels[model.n_nonzero] == 1 for levels in steps)
+
+
 def test_nothing_is_revived_that_is_not_trained_after(make_sae, vectors, monkeypatch):
     revivals = Revivals(monkeypatch)
     model = make_sae(max_iter=3).fit(vectors.train)

@@ -14,7 +14,10 @@ from sksparse_rec import (
     compressed_elsa_path,
     top_items,
 )
+from sksparse_rec._numerics.calibration import calibrate
 from sksparse_rec._numerics.encoding import encode_columns
+from sksparse_rec.models._fit import hold_out
+from sksparse_rec.models._resources import draw_seed
 
 IN, OUT = 0.3, 0.4
 WEIGHTINGS = {"item_weighting": IN, "popularity_weighting": OUT}
@@ -143,6 +146,42 @@ def test_partial_fit_follows_the_popularity(X):
     assert_allclose(model.item_slopes_, (users / users.mean()) ** OUT, rtol=1e-6)
 
 
+@pytest.mark.parametrize("late", [5, 20])
+def test_partial_fit_is_that_of_weighted_columns(X, late):
+    """By the popularity of all calls, also for an item that comes with the second."""
+    first = X.toarray()
+    first[:, late] = 0
+    first, options = sp.csr_array(first), {"init": "dense", "n_nonzero": 12}
+    model = make(**options, item_weighting=IN).partial_fit(first)
+    assert not model.item_embeddings_[[late]].nnz
+    by_hand = make(**options).partial_fit(first @ sp.diags_array(model.item_weights_))
+    model.partial_fit(X)
+    by_hand.partial_fit(X @ sp.diags_array(model.item_weights_))
+    assert_allclose(model.loss_curve_, by_hand.loss_curve_, rtol=1e-4)
+    A, B = (m.item_embeddings_.toarray() for m in (model, by_hand))
+    assert_allclose(A, B, atol=2e-3)
+    assert model.item_embeddings_[[late]].nnz
+
+
+def test_partial_fit_keeps_calibration_or_weights(X):
+    both = make(calibration=True, popularity_weighting=OUT)
+    with pytest.raises(ValueError, match="choose one"):
+        both.partial_fit(X)
+    model = make(calibration=True, validation_fraction=0.2).fit(X)
+    model.set_params(calibration=False, popularity_weighting=OUT)
+    with pytest.raises(ValueError, match="and call fit"):
+        model.partial_fit(X)
+
+
+def test_values_near_the_end_of_float32(X):
+    """Weights above 1 do not push them over it."""
+    large = sp.csr_array(X * np.float32(1e38), dtype=np.float32)
+    model = make(item_weighting=0.5).fit(large)
+    assert model.item_weights_.max() > 4
+    expected = make(item_weighting=0.5).fit(X)
+    assert_allclose(model.loss_curve_, expected.loss_curve_, rtol=1e-3)
+
+
 def test_warm_start_and_new_items(X):
     model = make(**WEIGHTINGS, warm_start=True).fit(X[:, :]).fit(X)
     codes = model.encode_items(X[:, :4])
@@ -174,7 +213,11 @@ def test_calibration_learns_what_popularity_weighting_sets(X):
     with pytest.raises(ValueError, match=r"popularity_weighting=0\.4 sets it"):
         make(**WEIGHTINGS, calibration=True).fit(X)
     model = make(item_weighting=IN, calibration=True, validation_fraction=0.2).fit(X)
-    assert model.item_intercepts_ is not None
+    X_train, held_out = hold_out(model, X, draw_seed(model.random_state))
+    W = sp.diags_array(model.item_weights_)
+    expected = calibrate(X_train @ W, held_out @ W, model.item_embeddings_)
+    assert_allclose(model.item_slopes_, expected[0], rtol=1e-4)
+    assert_allclose(model.item_intercepts_, expected[1], rtol=1e-4, atol=1e-6)
     weighted = X.toarray() * model.item_weights_
     U = weighted @ model.item_embeddings_.toarray().astype(np.float64)
     scores = U @ model.item_embeddings_.toarray().T * model.item_slopes_
@@ -206,6 +249,18 @@ def test_path_and_selection(X):
     plain = params | {"item_weighting": 0.0}
     other = compressed_elsa_path(X, n_components=12, n_nonzero=[6, 3], **plain)
     assert all(abs(a - b).max() > 1e-3 for a, b in zip(path, other, strict=True))
+
+
+@pytest.mark.parametrize("max_iter", [2, 5])
+def test_path_is_that_of_weighted_columns(X, max_iter):
+    """In the common run, which 2 epochs leave out, and at every level."""
+    options = {"n_components": 12, "n_nonzero": [6, 3], "max_iter_per_level": 2}
+    options |= {"max_iter": max_iter, "batch_size": 30, "init": "dense"}
+    path = compressed_elsa_path(X, **options, item_weighting=IN, random_state=0)
+    weighted = X @ sp.diags_array(power_of(X, -IN))
+    by_hand = compressed_elsa_path(weighted, **options, random_state=0)
+    for A, B in zip(path, by_hand, strict=True):
+        assert_allclose(A.toarray(), B.toarray(), atol=3e-3)
 
 
 def test_copies_and_names(model, X):

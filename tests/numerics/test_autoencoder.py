@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from torch.nn.functional import kl_div, normalize
 from torch.testing import assert_close
 
+from sksparse_rec._numerics import code_losses
 from sksparse_rec._numerics.autoencoder import (
     AUXILIARY_EVERY,
     Autoencoder,
@@ -237,6 +238,20 @@ def test_step_of_a_broken_state_is_seen(dtype, X, rng):
     state.encoder[3, 2] = torch.nan
     for _ in range(3):
         assert train_step(state, X.to(dtype), SETTING, RATE).isnan()
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_neighbors_are_compared_in_bfloat16_too(X, rng, half, monkeypatch):
+    asked = []
+
+    def watched(A, B, half):
+        asked.append(half)
+        return A @ B
+
+    monkeypatch.setattr(code_losses, "multiply", watched)
+    setting = SETTING._replace(half=half)
+    train_step(make_state(rng, "free", torch.float32), X.float(), setting, RATE)
+    assert asked == [half] * len(SETTING.neighbor_levels)
 
 
 def test_bfloat16(X, rng):

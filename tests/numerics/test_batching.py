@@ -5,6 +5,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import save_npz
 
+from sksparse_rec._numerics import batching
 from sksparse_rec._numerics.batching import (
     HostInteractions,
     Interactions,
@@ -122,7 +123,7 @@ def test_a_copy_on_the_device_has_the_same_batches(X):
 
 
 @pytest.mark.parametrize("unit_rows", [False, True])
-def test_item_weights(X, unit_rows):
+def test_item_weights(X, unit_rows, monkeypatch):
     """Before the rows are scaled, and nothing is done to the matrix itself."""
     before, weights = X.copy(), np.linspace(0.5, 2, 7)
     options = {"unit_rows": unit_rows, "item_weights": weights}
@@ -134,8 +135,12 @@ def test_item_weights(X, unit_rows):
         expected /= np.where(lengths > 0, lengths, 1)
     assert_allclose(found, expected, rtol=1e-6)
     assert abs(X - before).max() == 0
-    meta = load_interactions(X, torch.device("meta"), torch.float32, **options)
-    assert meta.values.shape == (X.nnz,)
+    # Away from the CPU, were it not for what moves tensors there.
+    monkeypatch.setattr(batching, "to_device", lambda array, *_: torch.tensor(array))
+    copied = load_interactions(X, torch.device("meta"), torch.float64, **options)
+    assert isinstance(copied, Interactions)
+    found = dense(take_users(copied, torch.arange(X.shape[0])))
+    assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_mapped_interactions_are_not_copied_to_the_device(X, tmp_path):

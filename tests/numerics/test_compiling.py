@@ -1,10 +1,12 @@
 """What is loaded of numba: the compiled modules, or a warning, or nothing."""
 
+import shutil
+import subprocess
 import sys
 
 import pytest
 
-from sksparse_rec._numerics import anchors, rows
+from sksparse_rec._numerics import anchors, compiling, rows
 from sksparse_rec._numerics.compiling import compile_with
 
 njit = pytest.importorskip("numba").njit
@@ -13,6 +15,16 @@ LOADERS = {
     "products_numba": rows.load_compiled_products,
     "anchors_numba": anchors.load_compiled_anchors,
 }
+
+
+COMPILED = """
+from own.compiling import compile_with
+{}
+
+@compile_with()
+def f():
+    {}
+"""
 
 
 @pytest.fixture(params=LOADERS)
@@ -58,3 +70,21 @@ def test_nowhere_to_keep_machine_code():
     assert double(1.5) == 3
     assert double.targetoptions["nogil"]
     assert double.targetoptions["fastmath"] == {"contract"}
+
+
+def test_machine_code_is_not_older_than_what_it_calls(tmp_path):
+    """numba itself looks at the file of the calling function only."""
+    own = tmp_path / "own"
+    own.mkdir()
+    shutil.copy(compiling.__file__, own)
+    call = COMPILED.format("from own.callee_numba import f as g", "return g()")
+    (own / "caller_numba.py").write_text(call)
+    command = [sys.executable, "-c", "import own.caller_numba as m; print(m.f())"]
+    for value in ("1.0", "2.0"):
+        callee = COMPILED.format("", f"return {value}")
+        (own / "callee_numba.py").write_text(callee)
+        run = subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        assert run.stdout.strip() == value
+    assert list(own.glob("__pycache__/*.nbi"))
