@@ -6,6 +6,14 @@ from _budgets import LABELS
 from _pages import BYTES_PER_NONZERO, BYTES_PER_VALUE, done
 
 DENSE = "elsa-dense"
+# Families of the systems that other benchmarks run with the same settings.
+SAME_RUNS = {
+    "popularity": "popularity",
+    "paper-exponential-rewind": "paper",
+    "compresso": "compresso",
+    "elsa-dense": "elsa-dense",
+    "ease": "ease",
+}
 
 
 def make_curves(records):
@@ -31,6 +39,27 @@ def make_curves(records):
             seeds = sizes.setdefault(point["size"] * width, {})
             seeds[record["seed"]] = point["metrics"]
     return {name: dict(sorted(curves[name].items())) for name in in_order(curves)}
+
+
+def same_runs(records):
+    """Return runs of other benchmarks that are points of the curves.
+
+    They have the settings and the seeds of the runs of this one.
+
+    Parameters
+    ----------
+    records : list of dict
+
+    Returns
+    -------
+    list of dict
+        Named by the families of the curves.
+    """
+    return [
+        record | {"family": SAME_RUNS[record["system"]]}
+        for record in records
+        if record["system"] in SAME_RUNS
+    ]
 
 
 def in_order(families):

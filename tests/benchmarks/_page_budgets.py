@@ -34,7 +34,7 @@ COLUMNS = tuple(BYTES_PER_NONZERO * level for level in LEVELS)
 METRICS = {"ndcg@100": "nDCG@100", "recall@20": "recall@20"}
 # What "no loss" and "at most 2.5 % loss" mean.
 SHARES = (1.0, 0.975)
-OWN = ("anchors-path", "anchors-fit")
+OWN = ("anchors-path", "anchors-fit", "anchors-weighted")
 # Shares of their dense baseline's nDCG@100 that the authors' best schedule keeps, from
 # the tables of the demo of https://github.com/zombak79/compressed_elsa (CC BY-NC 4.0).
 PUBLISHED = {
@@ -72,7 +72,9 @@ def _introduction():
 # Quality against bytes per item
 
 {made_by("bench_budgets.py")}
-Data, hold-outs and scores are those of {{doc}}`../benchmarks`.
+Data, hold-outs and scores are those of {{doc}}`../benchmarks`. Runs of rivals with the
+same settings and seeds that `bench_quality.py` and `bench_speed.py` have made stand in
+here.
 
 A non-zero takes {BYTES_PER_NONZERO} bytes, a float32 value and an int32 index, and a
 dense value 4; half of both with 16 bits each. So 32 non-zeros are compared with 64

@@ -8,7 +8,7 @@ import pytest
 import scipy.sparse as sp
 from _baselines import EASE, PrunedEASE, largest_weights
 from _costs import fit_costs
-from _curves import best_dense, bytes_needed, kept_share, make_curves
+from _curves import best_dense, bytes_needed, kept_share, make_curves, same_runs
 from _data import Dataset, split_dataset, split_validation
 from _estimators import CodedElsa, Elsa, PrunedElsa
 from _harness import Job, read_records
@@ -112,6 +112,20 @@ def test_dense_elsa_is_pruned_after_training(data):
     assert not dense["is_sparse"]
     np.testing.assert_array_equal(whole, kept)
     assert not np.array_equal(whole, pruned)
+
+
+def test_runs_of_other_benchmarks_stand_in():
+    def record(system, seed, ndcg, **more):
+        point = {"size": 32, "is_sparse": True, "metrics": {"ndcg@100": ndcg}}
+        facts = {"system": system, "seed": seed, "status": "ok", "points": [point]}
+        return facts | more
+
+    others = same_runs([record("compresso", s, 0.1) for s in (0, 1)])
+    others += same_runs([record("compresso-5-epochs", 2, 0.9), record("als", 0, 0.9)])
+    curves = make_curves([*others, record("compresso-32", 0, 0.2, family="compresso")])
+    seeds = curves["compresso"][32 * 8]
+    assert {seed: m["ndcg@100"] for seed, m in seeds.items()} == {0: 0.2, 1: 0.1}
+    assert list(curves) == ["compresso"]
 
 
 def test_dense_elsa_is_encoded_after_training(data):
