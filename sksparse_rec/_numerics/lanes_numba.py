@@ -1,0 +1,136 @@
+"""Products of a row with 64 queries at once, their parts kept in registers.
+
+A word of 32 bits holds one component of two queries in bfloat16: read as a float it is
+the first query's, the bits of the second one being noise below its last digit; shifted
+by 16 it is the second's. So half the bytes come from the cache.
+"""
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from sksparse_rec._numerics.compiling import compile_with
+
+# Words of a component, and what a processor multiplies at once.
+WORDS, WIDTH = 32, 16
+LANES = 2 * WORDS
+# What is read as a float is never smaller, as tiny numbers slow some processors down.
+FLOOR = np.uint32((127 - 60) << 7)
+
+_compile = compile_with()
+_INT, _LONG, _FLOAT = ir.IntType(32), ir.IntType(64), ir.FloatType()
+_FLOATS, _INTS = ir.VectorType(_FLOAT, WIDTH), ir.VectorType(_INT, WIDTH)
+# Sums may be reordered: their error is bounded, and decided on elsewhere.
+_FLAGS = ("contract", "nsz", "reassoc")
+
+
+@intrinsic
+def multiply_row(typing_context, columns, start, values, n, words, products):
+    """``products[l] = Σ_j values[j] × words[columns[start + j]], lane l``, j < n.
+
+    ``words`` is (n_components, WORDS) of uint32, contiguous; ``values`` and
+    ``products`` (LANES,) are float32.
+    """
+    signature = types.void(columns, types.int64, values, types.int64, words, products)
+
+    def generate(context, builder, signature, arguments):
+        columns, values, words, products = (
+            context.make_array(signature.args[i])(context, builder, arguments[i]).data
+            for i in (0, 2, 4, 5)
+        )
+        start, n = arguments[1], arguments[3]
+        # Two sums of each lane hide the latency of an addition.
+        sums = [
+            [cgutils.alloca_once_value(builder, _FLOATS(None)) for _ in range(4)]
+            for _ in range(2)
+        ]
+
+        def step(j, sums):
+            column = builder.load(builder.gep(columns, [builder.add(start, j)]))
+            column = builder.zext(column, _LONG)
+            word = builder.gep(words, [builder.mul(column, _LONG(WORDS))])
+            value = _broadcast(builder, builder.load(builder.gep(values, [j])))
+            for half in range(2):
+                first = _load(builder, word, half * WIDTH)
+                bits = builder.bitcast(first, _INTS)
+                second = builder.shl(bits, _INTS([16] * WIDTH))
+                second = builder.bitcast(second, _FLOATS)
+                _add_product(builder, sums[half], value, first)
+                _add_product(builder, sums[2 + half], value, second)
+
+        even = builder.and_(n, _LONG(-2))
+        with cgutils.for_range_slice(builder, _LONG(0), even, _LONG(2)) as (j, _):
+            step(j, sums[0])
+            step(builder.add(j, _LONG(1)), sums[1])
+        with cgutils.for_range_slice(builder, even, n, _LONG(1)) as (j, _):
+            step(j, sums[0])
+        for place in range(4):
+            total = builder.fadd(*(builder.load(s[place]) for s in sums), _FLAGS)
+            target = builder.gep(products, [_LONG(place * WIDTH)])
+            target = builder.bitcast(target, _FLOATS.as_pointer())
+            builder.store(total, target, align=4)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _load(builder, pointer, offset):
+    pointer = builder.gep(pointer, [_LONG(offset)])
+    return builder.load(builder.bitcast(pointer, _FLOATS.as_pointer()), align=4)
+
+
+def _broadcast(builder, value):
+    undefined = _FLOATS(ir.Undefined)
+    vector = builder.insert_element(undefined, value, _INT(0))
+    return builder.shuffle_vector(vector, undefined, _INTS(None))
+
+
+def _add_product(builder, total, value, factor):
+    product = builder.fmul(value, factor, _FLAGS)
+    builder.store(builder.fadd(builder.load(total), product, _FLAGS), total)
+
+
+@_compile
+def pack(queries, scales, words, errors):
+    """Write queries times their scales into words, at most LANES of them.
+
+    ``errors`` get the length of what rounding took from each, in scaled units.
+    """
+    n_queries = len(queries)
+    for lane in range(WORDS):
+        first, second = lane, lane + WORDS
+        has_first, has_second = first < n_queries, second < n_queries
+        error1, error2 = 0.0, 0.0
+        for c in range(words.shape[0]):
+            x1 = queries[first, c] * scales[first] if has_first else 0.0
+            x2 = queries[second, c] * scales[second] if has_second else 0.0
+            low = _rounded(np.float32(x2)) if has_second else np.uint32(0)
+            word = low
+            if has_first:
+                word = _nearest_above(np.float32(x1), low)
+            words[c, lane] = word
+            error1 += (x1 - np.float64(np.uint32(word).view(np.float32))) ** 2
+            upper = word << np.uint32(16)
+            error2 += (x2 - np.float64(np.uint32(upper).view(np.float32))) ** 2
+        if has_first:
+            errors[first] = np.sqrt(error1)
+        if has_second:
+            errors[second] = np.sqrt(error2)
+
+
+@_compile
+def _rounded(x):
+    """The upper half of the bits of a float, rounded to the nearest."""
+    return np.uint32((np.float32(x).view(np.uint32) + np.uint32(0x8000)) >> np.uint32(16))
+
+
+@_compile
+def _nearest_above(x, low):
+    """The word nearest to a float among those that end with 16 given bits."""
+    bits = np.float32(x).view(np.uint32)
+    sign, magnitude = bits & np.uint32(0x80000000), np.int64(bits & 0x7FFFFFFF)
+    high = (magnitude - np.int64(low) + 0x8000) >> 16
+    high = np.uint32(max(high, np.int64(FLOOR)))
+    return np.uint32(sign | np.uint32(high << np.uint32(16)) | low)

@@ -1,0 +1,83 @@
+"""Exact top-k by scipy's product and numpy's partition; see ``search``."""
+
+import numpy as np
+import scipy.sparse as sp
+
+# Items whose scores exist at once, for a block of queries.
+ITEM_BLOCK = 1 << 13
+
+
+def top_k(rows, rank, Q, k, filters):
+    """Return what ``search.top_k`` does.
+
+    Items are seen in the order of their rank, a block at a time, so that of equal
+    scores the first one wins.
+    """
+    n_queries, n_items = Q.shape[0], rows.n_items
+    profiles = (Q.toarray() if sp.issparse(Q) else Q).T
+    order = np.arange(n_items) if rank is None else np.argsort(rank)
+    if filters.listing is not None:
+        kept = np.zeros(n_items, dtype=bool)
+        kept[filters.listing] = True
+        order = order[kept[order]]
+    allowed = None if filters.allowed is None else filters.allowed.tocsc()
+    excluded = None if filters.excluded is None else filters.excluded.tocsc()
+    best = np.empty((n_queries, 0), np.int64), np.empty((n_queries, 0))
+    for first in range(0, len(order), ITEM_BLOCK):
+        items = order[first : first + ITEM_BLOCK]
+        scores = np.ascontiguousarray((_rows_at(rows, items) @ profiles).T)
+        if allowed is not None:
+            scores[~_pattern(allowed, items)] = -np.inf
+        if excluded is not None:
+            scores[_pattern(excluded, items)] = -np.inf
+        best = _better(best, items, scores, k)
+    found, scores = best
+    return (scores > -np.inf).sum(axis=1), found, scores
+
+
+def _rows_at(rows, items):
+    """Return rows as a CSR array of float64."""
+    lengths = rows.indptr[items + 1] - rows.indptr[items]
+    indptr = np.append(0, np.cumsum(lengths))
+    entries = np.repeat(rows.indptr[items] - indptr[:-1], lengths)
+    entries += np.arange(indptr[-1])
+    columns = rows.columns[entries].astype(np.int32)
+    values = rows.values[entries].astype(np.float64)
+    return sp.csr_array((values, columns, indptr), (len(items), rows.n_components))
+
+
+def _pattern(mask, items):
+    """Return the columns of a pattern, dense, bool of shape (n_queries, n)."""
+    return mask[:, items].astype(bool).toarray()
+
+
+def _better(best, items, scores, k):
+    """Return the ``k`` best of those found before and of a block that comes later."""
+    found, before = best
+    scores = np.hstack([before, scores])
+    places = top_columns(scores, k)
+    row = np.arange(len(scores))[:, None]
+    candidates = np.hstack([found, np.broadcast_to(items, (len(found), len(items)))])
+    return candidates[row, places], scores[row, places]
+
+
+def top_columns(scores, k):
+    """Return the columns of the ``k`` largest of every row, best first.
+
+    Of equal ones the lower column comes first.
+    """
+    n_rows, n_columns = scores.shape
+    k = min(k, n_columns)
+    if k < n_columns:
+        threshold = np.partition(scores, n_columns - k, axis=1)[:, [n_columns - k]]
+        above = scores > threshold
+        # Columns tied at the threshold fill the list up from the left.
+        tied = scores == threshold
+        missing = k - above.sum(axis=1, keepdims=True)
+        chosen = above | (tied & (np.cumsum(tied, axis=1) <= missing))
+        columns = np.nonzero(chosen)[1].reshape(n_rows, k)
+    else:
+        columns = np.broadcast_to(np.arange(n_columns), scores.shape)
+    values = np.take_along_axis(scores, columns, axis=1)
+    best_first = np.argsort(-values, axis=1, kind="stable")
+    return np.take_along_axis(columns, best_first, axis=1)
