@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "_format": {"_files", "_sparse", "_version"},
     "_memory": {"_sparse", "_validation"},
     "_numerics": {"_sparse"},
-    "retrieval": {"_format", "_sparse", "_validation"},
+    "retrieval": {"_format", "_numerics", "_sparse", "_validation"},
     "metrics": {"_sparse", "_validation"},
     "model_selection": {"metrics", "_sparse", "_validation"},
     "datasets": {"_sparse", "_validation"},

@@ -27,18 +27,21 @@ _FLAGS = ("contract", "nsz", "reassoc")
 
 
 @intrinsic
-def multiply_row(typing_context, columns, start, values, n, words, products):
+def multiply_row(typing_context, columns, start, values, n, words, limits, products):
     """``products[l] = Σ_j values[j] × words[columns[start + j]], lane l``, j < n.
 
-    ``words`` is (n_components, WORDS) of uint32, contiguous; ``values`` and
+    Returns the lanes whose product reaches its limit, as the bits of a uint64.
+    ``words`` is (n_components, WORDS) of uint32, contiguous; ``values``, ``limits`` and
     ``products`` (LANES,) are float32.
     """
-    signature = types.void(columns, types.int64, values, types.int64, words, products)
+    signature = types.uint64(
+        columns, types.int64, values, types.int64, words, limits, products
+    )
 
     def generate(context, builder, signature, arguments):
-        columns, values, words, products = (
+        columns, values, words, limits, products = (
             context.make_array(signature.args[i])(context, builder, arguments[i]).data
-            for i in (0, 2, 4, 5)
+            for i in (0, 2, 4, 5, 6)
         )
         start, n = arguments[1], arguments[3]
         # Two sums of each lane hide the latency of an addition.
@@ -66,12 +69,29 @@ def multiply_row(typing_context, columns, start, values, n, words, products):
             step(builder.add(j, _LONG(1)), sums[1])
         with cgutils.for_range_slice(builder, even, n, _LONG(1)) as (j, _):
             step(j, sums[0])
+        mask = _LONG(0)
         for place in range(4):
-            total = builder.fadd(*(builder.load(s[place]) for s in sums), _FLAGS)
+            total = builder.fadd(*(builder.load(s[place]) for s in sums), flags=_FLAGS)
             target = builder.gep(products, [_LONG(place * WIDTH)])
             target = builder.bitcast(target, _FLOATS.as_pointer())
             builder.store(total, target, align=4)
-        return context.get_dummy_value()
+            limit = _load(builder, limits, place * WIDTH)
+            reached = builder.fcmp_ordered(">=", total, limit)
+            reached = builder.bitcast(reached, ir.IntType(WIDTH))
+            reached = builder.shl(builder.zext(reached, _LONG), _LONG(place * WIDTH))
+            mask = builder.or_(mask, reached)
+        return mask
+
+    return signature, generate
+
+
+@intrinsic
+def lowest_bit(typing_context, mask):
+    """The place of the lowest bit that is set."""
+    signature = types.int64(types.uint64)
+
+    def generate(context, builder, signature, arguments):
+        return builder.cttz(arguments[0], ir.IntType(1)(1))
 
     return signature, generate
 
@@ -88,8 +108,8 @@ def _broadcast(builder, value):
 
 
 def _add_product(builder, total, value, factor):
-    product = builder.fmul(value, factor, _FLAGS)
-    builder.store(builder.fadd(builder.load(total), product, _FLAGS), total)
+    product = builder.fmul(value, factor, flags=_FLAGS)
+    builder.store(builder.fadd(builder.load(total), product, flags=_FLAGS), total)
 
 
 @_compile

@@ -24,9 +24,9 @@ from sksparse_rec._numerics.compiling import load_compiled
 # in the second-level cache.
 LIST_BLOCK, LARGEST_LIST_BLOCK = 1 << 13, 1 << 16
 # Nanoseconds, which only have to be right relative to each other: of an entry of a
-# row against a block of queries, of an entry of a list, and of an item whose sum is
-# cleared and compared.
-SCAN_COST, LIST_COST, ITEM_COST = 2.0, 1.0, 0.6
+# row against a block of queries, of an entry of a list, of an item whose sum is
+# cleared and compared, and of an entry when lists are made.
+SCAN_COST, LIST_COST, ITEM_COST, BUILD_COST = 1.8, 1.0, 0.6, 15.0
 # Queries that are scanned at once.
 LANES = 64
 # Entries whose squares are summed at once.
@@ -133,11 +133,13 @@ def make_lists(rows):
     return Lists(block, starts, places, values)
 
 
-def list_lengths(lists):
+def latent_lengths(rows):
     """Return how many items each latent has, int64."""
-    if not len(lists.starts):
-        return np.zeros(lists.starts.shape[1] - 1, np.int64)
-    return np.diff(lists.starts, axis=1).sum(axis=0, dtype=np.int64)
+    lengths = np.zeros(rows.n_components, np.int64)
+    for start in range(0, len(rows.columns), PIECE):
+        piece = rows.columns[start : start + PIECE]
+        lengths += np.bincount(piece, minlength=rows.n_components)
+    return lengths
 
 
 @cache
@@ -146,7 +148,20 @@ def load_compiled_search():
     return load_compiled("sksparse_rec._numerics.search_numba")
 
 
-def top_k(rows, lists, rank, Q, k, filters, lengths=None):
+def knows_lists():
+    """Tell whether lists are of any use: what computes without numba only scans."""
+    return load_compiled_search() is not None
+
+
+def bytes_of_query(rows, k):
+    """Return what a query takes while it is answered, beside its profile."""
+    compiled = load_compiled_search()
+    if compiled is None:
+        return search_scipy.bytes_of_query(rows, k)
+    return compiled.bytes_of_query(rows, k)
+
+
+def top_k(rows, lists, rank, Q, k, filters, lengths):
     """Return the ``k`` best items of every query.
 
     Parameters
@@ -159,21 +174,20 @@ def top_k(rows, lists, rank, Q, k, filters, lengths=None):
         Canonical where it is sparse.
     k : int
     filters : Filters
-    lengths : ndarray, default=None
-        ``list_lengths(lists)``.
+    lengths : ndarray
+        ``latent_lengths(rows)``.
 
     Returns
     -------
     n_found : ndarray of int64 of shape (n_queries,)
-    items : ndarray of int64 of shape (n_queries, k), best first
+    items : ndarray of int64 of shape (n_queries, at most k), best first
         Beyond ``n_found`` anything, as are
-    scores : ndarray of float64 of shape (n_queries, k)
+    scores : ndarray of float64, of the same shape
     """
     compiled = load_compiled_search()
     if compiled is None:
         return search_scipy.top_k(rows, rank, Q, k, filters)
-    k = min(k, rows.n_items)
-    n_queries = Q.shape[0]
+    n_queries, k = Q.shape[0], min(k, rows.n_items)
     found = (
         np.zeros(n_queries, np.int64),
         np.empty((n_queries, k), np.int64),
@@ -185,7 +199,7 @@ def top_k(rows, lists, rank, Q, k, filters, lengths=None):
     if _allows_few(filters, n_queries, rows.n_items):
         tools.look_at_allowed(_dense(Q), np.arange(n_queries))
         return found
-    by_lists = _take_lists(rows, lists, Q, lengths)
+    by_lists = _take_lists(rows, lists, lengths, Q)
     where = np.flatnonzero(by_lists)
     if len(where):
         tools.search_lists(lists, _sparse(Q[where]), where)
@@ -195,29 +209,40 @@ def top_k(rows, lists, rank, Q, k, filters, lengths=None):
     return found
 
 
-def costs(rows, lists, Q, lengths=None):
-    """Return the costs of answering every query by lists, and of a block by a scan."""
-    per_block = SCAN_COST * len(rows.columns)
-    if lengths is None:
-        lengths = np.zeros(rows.n_components) if lists is None else list_lengths(lists)
+def cost_of_lists(rows):
+    """Return the nanoseconds that making lists takes."""
+    return BUILD_COST * len(rows.columns)
+
+
+def gain_of_lists(rows, lengths, Q):
+    """Return the nanoseconds that lists would save of answering queries."""
+    by_lists, scan = _costs(rows, lengths, Q), _scan_cost(rows, Q.shape[0])
+    return max(0.0, scan - float(np.minimum(by_lists, scan).sum()))
+
+
+def _costs(rows, lengths, Q):
+    """Return the cost of answering each query by lists."""
     if sp.issparse(Q):
         touched = np.append(0, np.cumsum(lengths[Q.indices]))
         touched = np.diff(touched[Q.indptr])
     else:
         touched = (Q != 0) @ lengths
-    return LIST_COST * touched + ITEM_COST * rows.n_items, per_block
+    return LIST_COST * touched + ITEM_COST * rows.n_items
 
 
-def _take_lists(rows, lists, Q, lengths):
+def _scan_cost(rows, n_queries):
+    return SCAN_COST * len(rows.columns) * -(-n_queries // LANES)
+
+
+def _take_lists(rows, lists, lengths, Q):
     """Return which queries are answered by lists rather than by a scan, bool."""
-    is_empty = _is_empty(Q)
+    chosen = _is_empty(Q)
     if lists is None:
-        return is_empty
-    by_lists, per_block = costs(rows, lists, Q, lengths)
-    chosen = is_empty | (by_lists * LANES <= per_block)
+        return chosen
+    by_lists = _costs(rows, lengths, Q)
+    chosen |= by_lists * LANES <= _scan_cost(rows, 1)
     rest = ~chosen
-    n_blocks = -(-int(rest.sum()) // LANES)
-    if by_lists[rest].sum() <= n_blocks * per_block:
+    if by_lists[rest].sum() <= _scan_cost(rows, int(rest.sum())):
         chosen[:] = True
     return chosen
 

@@ -7,14 +7,18 @@ the size of a block does.
 
 import numpy as np
 
-from sksparse_rec._numerics.compiling import compile_with
-from sksparse_rec._numerics.lanes_numba import LANES, WORDS, multiply_row, pack
+from sksparse_rec._numerics.lanes_numba import (
+    LANES,
+    WORDS,
+    lowest_bit,
+    multiply_row,
+    pack,
+)
 from sksparse_rec._numerics.selection_numba import (
     compile_exactly,
     is_hidden,
     keep_best,
     keep_from,
-    kth_largest,
     rank_of,
     score,
     widen,
@@ -26,10 +30,7 @@ from sksparse_rec._numerics.threads import cut_evenly, n_parts, run_parts
 # Entries times queries below which a second thread costs more than it brings.
 WORTH_THREADS = 1 << 18
 # Candidates beyond ``k`` that are collected before the best are kept, at least.
-SPARE = 128
-
-# Only for products whose error is bounded.
-_compile_loosely = compile_with(fastmath={"reassoc", "contract", "nsz"})
+SPARE = 256
 
 
 class Search:
@@ -69,7 +70,7 @@ class Search:
             lambda *part: _scan(*part, *arguments, *scan, *state),
             cut_evenly(self.n_listed, n_parts_),
         )
-        self._finish(state, Q, where, rescore=True)
+        self._finish(state, where, Q, margins)
 
     def search_lists(self, lists, Q, where):
         """Add up the lists of sparse queries; without lists for empty queries only."""
@@ -90,7 +91,7 @@ class Search:
             lambda *part: _search_lists(*part, *arguments, *state),
             cut_evenly(n_blocks, n_parts_),
         )
-        self._finish(state, np.empty((0, 0)), where, rescore=False)
+        self._finish(state, where)
 
     def look_at_allowed(self, Q, where):
         """Score what each query allows, and nothing else."""
@@ -107,7 +108,7 @@ class Search:
             lambda *part: _look_at_allowed(*part, self.arrays, *arguments, *state),
             bounds,
         )
-        self._finish(state, np.empty((0, 0)), where, rescore=False)
+        self._finish(state, where)
 
     def _n_parts(self, n_items, n_queries):
         work = n_items * max(1, self.rows.width) * n_queries
@@ -122,12 +123,21 @@ class Search:
             np.zeros((n_parts_, n_queries), np.int64),
         )
 
-    def _finish(self, state, Q, where, rescore):
-        arguments = self.arrays, self.rank, Q, where, self.k, rescore
+    def _finish(self, state, where, Q=None, margins=None):
+        Q = np.empty((len(where), 0)) if Q is None else Q
+        margins = np.empty(0) if margins is None else margins
+        arguments = self.arrays, self.rank, Q, margins, where, self.k
         run_parts(
             lambda *part: _finish(*part, *arguments, *state, *self.found),
             cut_evenly(len(where), min(state[0].shape[0], len(where))),
         )
+
+
+def bytes_of_query(rows, k):
+    """Return what a query takes beside its profile."""
+    k = min(k, rows.n_items)
+    candidates = min(capacity_for(k), rows.n_items)
+    return 2 * rows.n_components + 16 * (n_parts() * candidates + 2 * k)
 
 
 def capacity_for(k):
@@ -192,11 +202,11 @@ def _prepare(Q, words, rows, exponent, n_parts_):
 
 @compile_exactly
 def _shrink(rows, rank, profile, k, scale, margin, scores, items, n):
-    """Drop candidates that cannot be among the best; return their number and a limit.
+    """Drop candidates that cannot be among the best by products near their scores.
 
-    An item below the limit is worse than ``k`` others.
+    Returns how many are left, and a limit: below it an item is worse than ``k`` others.
     """
-    limit = kth_largest(scores, n, k) - 2 * margin
+    limit = np.partition(scores[:n], n - k)[n - k] - 2 * margin
     n = keep_from(scores, items, n, limit)
     if 2 * n > k + len(scores):
         # Many are too close for the margin to tell.
@@ -212,14 +222,6 @@ def _shrink(rows, rank, profile, k, scale, margin, scores, items, n):
 def _below(limit):
     """The float32 that is surely not above a limit."""
     return np.float32(limit - 1e-6 * abs(limit))
-
-
-@_compile_loosely
-def _reaches(products, limits):
-    reached = False
-    for lane in range(LANES):
-        reached |= products[lane] >= limits[lane]
-    return reached
 
 
 @compile_exactly
@@ -258,12 +260,14 @@ def _scan(
             item = listing[place] if len(listing) else place
             start, stop = indptr[item], indptr[item + 1]
             widen(values, start, stop, shrunk, row)
-            multiply_row(columns, start, row, stop - start, block_words, products)
-            if not _reaches(products, limits):
-                continue
-            for lane in range(n_lanes):
+            reached = multiply_row(
+                columns, start, row, stop - start, block_words, limits, products
+            )
+            while reached:
+                lane = lowest_bit(reached)
+                reached &= reached - np.uint64(1)
                 q = start_query + lane
-                if products[lane] < limits[lane] or is_hidden(filters, where[q], item):
+                if is_hidden(filters, where[q], item):
                     continue
                 n = counts[q]
                 scores[q, n], items[q, n] = products[lane], item
@@ -318,6 +322,7 @@ def _search_lists(
                 latent, weight = latents[entry], weights[entry]
                 stop = indptr[begin] + starts[b, latent + 1]
                 for j in range(indptr[begin] + starts[b, latent], stop):
+                    j = np.uintp(j)
                     sums[places[j]] += np.float64(widened(values[j])) * weight
             for place in range(size):
                 if sums[place] < limits[q]:
@@ -382,9 +387,9 @@ def _finish(
     rows,
     rank,
     Q,
+    margins,
     where,
     k,
-    rescore,
     scores,
     items,
     counts,
@@ -392,18 +397,24 @@ def _finish(
     found_items,
     found_scores,
 ):
+    """Write the best of all parts, once they have scores rather than products."""
     n_parts, _, capacity = scores.shape
     all_scores = np.empty(n_parts * capacity)
     all_items = np.empty(n_parts * capacity, np.int64)
     for q in range(first, last):
         n = 0
         for part_ in range(n_parts):
-            for i in range(counts[part_, q]):
-                item = items[part_, q, i]
-                all_items[n], all_scores[n] = item, scores[part_, q, i]
-                if rescore:
-                    all_scores[n] = score(rows[0], rows[1], rows[2], item, Q[q])
-                n += 1
+            count = counts[part_, q]
+            all_items[n : n + count] = items[part_, q, :count]
+            all_scores[n : n + count] = scores[part_, q, :count]
+            n += count
+        if len(margins):
+            if n > k:
+                limit = np.partition(all_scores[:n], n - k)[n - k] - 2 * margins[q]
+                n = keep_from(all_scores, all_items, n, limit)
+            for i in range(n):
+                item = all_items[i]
+                all_scores[i] = score(rows[0], rows[1], rows[2], item, Q[q])
         row = where[q]
         n_found[row] = write_best(
             all_scores, all_items, n, k, rank, found_items[row], found_scores[row]

@@ -5,6 +5,8 @@ import scipy.sparse as sp
 
 # Items whose scores exist at once, for a block of queries.
 ITEM_BLOCK = 1 << 13
+# Arrays of the size of a block of scores that exist at once.
+COPIES = 6
 
 
 def top_k(rows, rank, Q, k, filters):
@@ -33,6 +35,11 @@ def top_k(rows, rank, Q, k, filters):
         best = _better(best, items, scores, k)
     found, scores = best
     return (scores > -np.inf).sum(axis=1), found, scores
+
+
+def bytes_of_query(rows, k):
+    """Return what a query takes beside its profile."""
+    return 8 * COPIES * (min(ITEM_BLOCK, rows.n_items) + min(k, rows.n_items))
 
 
 def _rows_at(rows, items):

@@ -15,8 +15,10 @@ compile_exactly = compile_with()
 @compile_exactly
 def widen(values, start, stop, scale, out):
     """Write stored values times a scale as float32; float16 comes as its bits."""
-    for j in range(start, stop):
-        out[j - start] = np.float32(widened(values[j]) * scale)
+    for j in range(stop - start):
+        # Unsigned, so that it does not count from the end where it is negative.
+        value = widened(values[np.uintp(start + j)])
+        out[np.uintp(j)] = np.float32(value * scale)
 
 
 def widened(value):
@@ -52,7 +54,8 @@ def score(indptr, columns, values, item, profile):
     """The score of an item: a float64 sum in the order of its columns."""
     total = 0.0
     for j in range(indptr[item], indptr[item + 1]):
-        total += np.float64(widened(values[j])) * profile[columns[j]]
+        j = np.uintp(j)
+        total += np.float64(widened(values[j])) * profile[np.uintp(columns[j])]
     return total
 
 
@@ -88,18 +91,12 @@ def _contains(sorted_items, first, last, item):
 
 
 @compile_exactly
-def kth_largest(scores, n, k):
-    """The k-th largest of the first ``n`` scores."""
-    return np.partition(scores[:n], n - k)[n - k]
-
-
-@compile_exactly
 def keep_best(scores, items, companions, n, k, rank):
     """Keep the ``k`` best of ``n`` candidates in front, in the order they have.
 
-    ``companions`` are moved along. Returns the score and the rank of the last one.
+    ``companions`` are moved along. Returns the score and the rank of the last of them.
     """
-    limit = kth_largest(scores, n, k)
+    limit = np.partition(scores[:n], n - k)[n - k]
     missing, n_tied = k, 0
     for i in range(n):
         missing -= scores[i] > limit

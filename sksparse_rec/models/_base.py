@@ -7,20 +7,23 @@ from sklearn.utils import Bunch
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from sksparse_rec._sparse import row_indices, scale_columns
+from sksparse_rec._sparse import row_indices, rows_at, scale_columns
 from sksparse_rec._validation import (
     check_interactions,
     check_length,
     to_sparse_interface,
 )
 from sksparse_rec.model_selection import score_ranking
-from sksparse_rec.models._items import (
+from sksparse_rec.retrieval import (
     check_k,
     item_candidates,
     item_positions,
     own_items,
+    prepare,
+    remember,
+    search,
+    top_items,
 )
-from sksparse_rec.retrieval import search, top_items
 
 LIST_LENGTH = 10
 
@@ -209,17 +212,37 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         filters = item_candidates(allow, deny, n_users, n_items, names)
         if exclude_seen:
             filters["excluded"].append(history)
-        # Once, or scipy would widen it for every block.
-        A = self.item_embeddings_.astype(np.float64)
         return to_sparse_interface(
             search(
                 history,
-                self._ranking_embeddings(),
+                self._searchable(),
                 k,
-                encoder=lambda rows: self._ranking_profiles(self._weighted(rows) @ A),
-                popularity=self.item_popularity_,
+                encoder=lambda rows: self._ranking_profiles(self._profiles_of(rows)),
                 **filters,
             )
+        )
+
+    def _profiles_of(self, history):
+        """Profiles in float64; of the embeddings only what is met is widened."""
+        history = self._weighted(history)
+        met = np.unique(history.indices)
+        A = rows_at(self.item_embeddings_, met).astype(np.float64)
+        columns = np.searchsorted(met, history.indices)
+        shape = history.shape[0], len(met)
+        return sp.csr_array((history.data, columns, history.indptr), shape=shape) @ A
+
+    def _searchable(self, plain=False):
+        """The items as ``search`` takes them, made at the first call after a fit."""
+        popularity, slopes = self.item_popularity_, getattr(self, "item_slopes_", None)
+        if plain or slopes is None:
+            sources = self.item_embeddings_, popularity
+            return remember(self, "plain", sources, lambda: prepare(*sources))
+        intercepts = getattr(self, "item_intercepts_", None)
+        return remember(
+            self,
+            "with slopes",
+            (self.item_embeddings_, popularity, slopes, intercepts),
+            lambda: prepare(self._ranking_embeddings(), popularity),
         )
 
     @available_if(_predicts_lists)
@@ -291,10 +314,8 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         names = getattr(self, "feature_names_in_", None)
         positions = item_positions(items, A.shape[0], names)
         own = own_items(positions, A.shape[0])
-        queries = A[positions]
-        return to_sparse_interface(
-            search(queries, A, k, popularity=self.item_popularity_, excluded=[own])
-        )
+        items = self._searchable(plain=True)
+        return to_sparse_interface(search(A[positions], items, k, excluded=[own]))
 
     def score(self, X, y=None):
         """Return the mean nDCG@100 on held-out items.

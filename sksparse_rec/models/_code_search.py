@@ -10,13 +10,16 @@ from sksparse_rec._numerics.vectors import unit_rows
 from sksparse_rec._sparse import normalize_rows, row_indices
 from sksparse_rec._validation import check_embeddings, to_sparse_interface
 from sksparse_rec.models._codes import codes_of
-from sksparse_rec.models._items import (
+from sksparse_rec.retrieval import (
     check_k,
     item_candidates,
     item_positions,
     own_items,
+    prepare,
+    query_profiles,
+    remember,
+    search,
 )
-from sksparse_rec.retrieval import query_profiles, search
 
 # What codes are compared as; only queries that come as vectors can stay vectors.
 SPACES = ("sparse", "reconstructed")
@@ -124,11 +127,21 @@ class CodeSearchMixin:
         return lambda X: profiles(codes_of(self, X, self.n_nonzero_))
 
     def _search(self, queries, k, space, allow, deny, encoder):
-        A = self.item_embeddings_
-        if space != "sparse":
-            A = _divide_rows(A, self.reconstruction_norms_)
-        filters = item_candidates(allow, deny, queries.shape[0], A.shape[0])
-        return to_sparse_interface(search(queries, A, k, encoder=encoder, **filters))
+        n_items = self.item_embeddings_.shape[0]
+        filters = item_candidates(allow, deny, queries.shape[0], n_items)
+        items = self._searchable(divided=space != "sparse")
+        return to_sparse_interface(
+            search(queries, items, k, encoder=encoder, **filters)
+        )
+
+    def _searchable(self, divided):
+        """The catalogue as ``search`` takes it, made at the first call after a fit."""
+        sources = self.item_embeddings_, self.reconstruction_norms_
+        if divided:
+            return remember(
+                self, "divided", sources, lambda: prepare(_divide_rows(*sources))
+            )
+        return remember(self, "plain", sources, lambda: prepare(sources[0]))
 
 
 def check_space(space, known):

@@ -1,6 +1,12 @@
 """Exact search over row-sparse embeddings."""
 
-from sksparse_rec.retrieval._search import search
+from sksparse_rec.retrieval._items import (
+    check_k,
+    item_candidates,
+    item_positions,
+    own_items,
+)
+from sksparse_rec.retrieval._search import prepare, remember, search
 from sksparse_rec.retrieval._similarity import (
     query_profiles,
     reconstructed_similarity,
@@ -10,9 +16,15 @@ from sksparse_rec.retrieval._similarity import (
 from sksparse_rec.retrieval._top_items import top_items
 
 __all__ = [
+    "check_k",
+    "item_candidates",
+    "item_positions",
+    "own_items",
+    "prepare",
     "query_profiles",
     "reconstructed_similarity",
     "reconstruction_norms",
+    "remember",
     "search",
     "sparse_similarity",
     "top_items",

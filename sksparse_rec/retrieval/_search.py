@@ -1,21 +1,123 @@
 """Exact top-k over row-sparse embeddings, in blocks that fit the working memory."""
 
+from weakref import WeakKeyDictionary
+
 import numpy as np
 import scipy.sparse as sp
 from sklearn import get_config
 
-from sksparse_rec._sparse import row_indices
+from sksparse_rec._numerics import search as kernels
 
-# Arrays of the size of a block of scores that exist at once: the scores, their
-# transposed copy, and what selecting the largest needs.
-COPIES = 4
-# And of a block of profiles: sparse with its indices, transposed, dense.
+# Blocks of profiles that exist at once: sparse with its indices, transposed, dense.
 PROFILE_COPIES = 4
+# Queries that are answered at once, at most: more bring nothing.
+LARGEST_BLOCK = 1024
+# Entries of a matrix that are compared to see whether it is still the same.
+SAMPLE = 64
+
+_remembered = WeakKeyDictionary()
+
+
+class Searchable:
+    """Item embeddings as the search wants them.
+
+    Parameters
+    ----------
+    rows : kernels.Rows
+    rank : ndarray of int32 of shape (n_items,), default=None
+        Place of an item among ties; None: its position.
+    lists : kernels.Lists, default=None
+    """
+
+    def __init__(self, rows, rank=None, lists=None):
+        self.rows, self.rank, self.lists = rows, rank, lists
+        self.lengths = kernels.latent_lengths(rows)
+        # Nanoseconds that lists would have saved so far.
+        self.missed = 0.0
+
+    def learn(self, Q):
+        """Make lists once queries have cost more without them than they cost to make.
+
+        So the time is never more than twice what it had been with lists from the start,
+        or without any.
+        """
+        if self.lists is not None or not kernels.knows_lists():
+            return
+        self.missed += kernels.gain_of_lists(self.rows, self.lengths, Q)
+        if self.missed > kernels.cost_of_lists(self.rows):
+            self.lists = kernels.make_lists(self.rows)
+
+
+def prepare(embeddings, popularity=None):
+    """Return a CSR matrix of items as ``Searchable``; its values are shared.
+
+    Parameters
+    ----------
+    embeddings : csr_array of shape (n_items, n_components), float32 or float64
+    popularity : ndarray of shape (n_items,), default=None
+        Breaks ties; None leaves them to the position.
+
+    Returns
+    -------
+    Searchable
+    """
+    if not embeddings.has_sorted_indices:
+        embeddings = embeddings.sorted_indices()
+    parts = embeddings.indptr, embeddings.indices, embeddings.data
+    rows = kernels.make_rows(*parts, embeddings.shape[1])
+    return Searchable(rows, ranks(popularity))
+
+
+def ranks(popularity):
+    """Return each item's place by descending popularity, then position; int32."""
+    if popularity is None:
+        return None
+    popularity = np.asarray(popularity, dtype=np.float64)
+    order = np.argsort(-popularity, kind="stable")
+    rank = np.empty(len(order), np.int32)
+    rank[order] = np.arange(len(order), dtype=np.int32)
+    return rank
+
+
+def remember(owner, key, sources, make):
+    """Return ``make()``, or what it returned for the same sources before.
+
+    It is kept as long as the owner lives, outside of its attributes, which ``predict``
+    and the like have to leave as they are.
+
+    Parameters
+    ----------
+    owner : object
+        An estimator.
+    key : hashable
+        Tells the results of an owner apart.
+    sources : tuple of {ndarray, csr_array, None}
+        Fitted attributes that the result depends on. They are expected to be replaced,
+        not edited; of edits those are noticed that meet one of a few entries.
+    make : callable
+        Makes a ``Searchable``.
+    """
+    known = _remembered.setdefault(owner, {})
+    samples = [_sample(source) for source in sources]
+    if key in known:
+        old_sources, old_samples, result = known[key]
+        same = all(a is b for a, b in zip(old_sources, sources, strict=True))
+        if same and all(map(np.array_equal, old_samples, samples)):
+            return result
+    known[key] = sources, samples, make()
+    return known[key][-1]
+
+
+def _sample(source):
+    if source is None:
+        return np.empty(0)
+    values = source.data if sp.issparse(source) else np.ravel(source)
+    return values[:: max(1, len(values) // SAMPLE)].copy()
 
 
 def search(
     Q,
-    embeddings,
+    items,
     k,
     *,
     encoder=None,
@@ -26,20 +128,20 @@ def search(
 ):
     """Return the ``k`` best items of every query by inner product.
 
-    Scores are float64 sums in the order of an item's stored entries, so they do not
-    depend on how queries are batched. Ties go to the more popular item, then to the
-    lower position.
+    Scores are float64 sums in the order of an item's columns, so they do not depend on
+    how queries are batched. Ties go to the more popular item, then to the lower
+    position.
 
     Parameters
     ----------
     Q : {ndarray, sparse matrix} of shape (n_queries, n_components)
         CSR where it is sparse; whatever ``encoder`` takes where there is one.
-    embeddings : csr_array of shape (n_items, n_components)
+    items : csr_array of shape (n_items, n_components), or Searchable
     k : int
     encoder : callable, default=None
         Makes the queries of a block of rows of ``Q``; None: ``Q`` itself.
     popularity : ndarray of shape (n_items,), default=None
-        Breaks ties; None leaves them to the position.
+        Breaks ties; None leaves them to the position. A ``Searchable`` has its own.
     candidates : ndarray of bool of shape (n_items,), default=None
         Items that may be returned at all; None: every item.
     allowed : sparse matrix of shape (n_queries, n_items), default=None
@@ -54,62 +156,29 @@ def search(
 
     Notes
     -----
-    O(n_queries × nnz(embeddings)) time. Beside the result and a float64 copy of
-    ``embeddings``, memory is bounded by ``sklearn.get_config()["working_memory"]``.
+    O(n_queries × nnz(items)) time, or what the latents of sparse queries have. Beside
+    the result and the ``Searchable`` that is made of ``items``, memory is bounded by
+    ``sklearn.get_config()["working_memory"]``.
     """
-    n_queries, n_items = Q.shape[0], embeddings.shape[0]
-    order = _ranking_order(n_items, popularity, candidates)
-    position = np.full(n_items, -1)
-    position[order] = np.arange(len(order))
-    ranked = embeddings[order].astype(np.float64)
-    step = _block_size(max(len(order), 1), embeddings.shape[1])
-    blocks = []
-    for start in range(0, max(n_queries, 1), step):
+    if not isinstance(items, Searchable):
+        items = prepare(items, popularity)
+    n_queries, n_items = Q.shape[0], items.rows.n_items
+    listing = None if candidates is None else np.flatnonzero(candidates)
+    blocks = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))]
+    step = _block_size(items.rows, k)
+    for start in range(0, n_queries, step):
         rows = slice(start, start + step)
-        block = Q[rows] if encoder is None else encoder(Q[rows])
-        profiles = block.T.astype(np.float64)
-        if sp.issparse(profiles):
-            profiles = profiles.toarray()
-        scores = np.ascontiguousarray((ranked @ profiles).T)
-        if allowed is not None:
-            _keep_only(scores, allowed[rows], position)
-        for mask in excluded:
-            _exclude(scores, mask[rows], position)
-        blocks.append(top_k(scores, k))
-    lengths = np.concatenate([length for length, _, _ in blocks])
-    places = np.concatenate([place for _, place, _ in blocks])
-    data = np.concatenate([score for _, _, score in blocks])
+        block = _queries(Q[rows] if encoder is None else encoder(Q[rows]))
+        items.learn(block)
+        filters = kernels.Filters(
+            listing,
+            None if allowed is None else _pattern([allowed[rows]]),
+            _pattern([mask[rows] for mask in excluded]),
+        )
+        blocks.append(_found(items, block, k, filters))
+    lengths, indices, data = (np.concatenate(parts) for parts in zip(*blocks, strict=1))
     indptr = np.concatenate([[0], np.cumsum(lengths)])
-    return csr_in_order(data, order[places], indptr, (n_queries, n_items))
-
-
-def top_k(scores, k):
-    """Return the ``k`` largest finite scores of every row, ties by column.
-
-    Returns
-    -------
-    lengths : ndarray of shape (n_rows,)
-        How many a row has.
-    columns, values : ndarray of shape (sum(lengths),)
-        Row after row, best first.
-    """
-    n_rows, n_columns = scores.shape
-    k = min(k, n_columns)
-    if k < n_columns:
-        threshold = np.partition(scores, n_columns - k, axis=1)[:, [n_columns - k]]
-        above = scores > threshold
-        # Columns tied at the threshold fill the list up from the left.
-        tied = scores == threshold
-        missing = k - above.sum(axis=1, keepdims=True)
-        chosen = above | (tied & (np.cumsum(tied, axis=1) <= missing))
-    else:
-        chosen = np.ones(scores.shape, dtype=bool)
-    chosen &= scores > -np.inf
-    rows, columns = np.nonzero(chosen)
-    values = scores[rows, columns]
-    best_first = np.lexsort((columns, -values, rows))
-    lengths = np.bincount(rows, minlength=n_rows)
-    return lengths, columns[best_first], values[best_first]
+    return csr_in_order(data, indices, indptr, (n_queries, n_items))
 
 
 def csr_in_order(data, indices, indptr, shape):
@@ -119,32 +188,38 @@ def csr_in_order(data, indices, indptr, shape):
     return matrix
 
 
-def _ranking_order(n_items, popularity, candidates):
-    """Item positions by descending popularity, then position: the order of ties."""
-    positions = np.arange(n_items)
-    if popularity is not None:
-        positions = np.lexsort((positions, -np.asarray(popularity)))
-    return positions if candidates is None else positions[candidates[positions]]
+def _found(items, block, k, filters):
+    """Return lengths of rows, and the items and scores of them, row after row."""
+    lengths, found, scores = kernels.top_k(
+        items.rows, items.lists, items.rank, block, k, filters, items.lengths
+    )
+    kept = np.arange(found.shape[1]) < lengths[:, None]
+    return lengths, found[kept], scores[kept]
 
 
-def _block_size(n_columns, n_components):
+def _queries(block):
+    """Return queries in float64, sorted and without duplicates where they are sparse."""
+    if not sp.issparse(block):
+        return np.ascontiguousarray(block, dtype=np.float64)
+    changed = not block.has_canonical_format
+    block = sp.csr_array(block, dtype=np.float64, copy=changed)
+    if changed:
+        block.sum_duplicates()
+    return block
+
+
+def _pattern(masks):
+    """Return the entries that any of some masks has, sorted."""
+    if not masks:
+        return None
+    masks = [sp.csr_array(mask, copy=True) for mask in masks]
+    for mask in masks:
+        mask.sum_duplicates()
+        mask.data = np.ones(len(mask.data), dtype=bool)
+    return sum(masks[1:], start=masks[0]) if len(masks) > 1 else masks[0]
+
+
+def _block_size(rows, k):
     budget = get_config()["working_memory"] * 2**20
-    row = 8 * (COPIES * n_columns + PROFILE_COPIES * n_components)
-    return max(1, int(budget / row))
-
-
-def _entries(mask, position):
-    columns = position[mask.indices]
-    kept = columns >= 0
-    return row_indices(mask)[kept], columns[kept]
-
-
-def _exclude(scores, mask, position):
-    scores[_entries(mask, position)] = -np.inf
-
-
-def _keep_only(scores, mask, position):
-    place = _entries(mask, position)
-    kept = scores[place]
-    scores.fill(-np.inf)
-    scores[place] = kept
+    row = 8 * PROFILE_COPIES * rows.n_components + kernels.bytes_of_query(rows, k)
+    return int(np.clip(budget / row, 1, LARGEST_BLOCK))

@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_array_equal
 
-from sksparse_rec.models._items import item_filter, item_positions
+from sksparse_rec.retrieval._items import item_filter, item_positions
 
 NAMES = np.array(["a", "b", "c", "d"], dtype=object)
 
