@@ -11,6 +11,7 @@ from sksparse_rec.models import (
 )
 from sksparse_rec.persistence import load_model, save_model
 from sksparse_rec.retrieval import (
+    SparseIndex,
     reconstructed_similarity,
     sparse_similarity,
     top_items,
@@ -21,6 +22,7 @@ __all__ = [
     "CompressedELSA",
     "CompressedELSACV",
     "PersistenceError",
+    "SparseIndex",
     "__version__",
     "compressed_elsa_path",
     "load_model",

@@ -193,7 +193,7 @@ def check_embeddings(X, *, estimator, reset=False):
     return sp.csr_array(X) if sp.issparse(X) else X
 
 
-def check_length(Z, n_columns, name, meaning):
+def check_length(Z, n_columns, name, meaning, least_rows=1):
     """Check a matrix of finite values with a given number of columns.
 
     Parameters
@@ -203,6 +203,8 @@ def check_length(Z, n_columns, name, meaning):
         What there must be.
     name, meaning : str
         How error messages call ``Z`` and ``n_columns``.
+    least_rows : int, default=1
+        Fewer rows are an error.
 
     Returns
     -------
@@ -213,8 +215,14 @@ def check_length(Z, n_columns, name, meaning):
     ValueError
         If the number of columns differs or a value is NaN or infinite.
     """
-    dtypes = [np.float64, np.float32]
-    Z = check_array(Z, accept_sparse="csr", dtype=dtypes, ensure_all_finite=False)
+    Z = check_array(
+        Z,
+        accept_sparse="csr",
+        dtype=[np.float64, np.float32],
+        ensure_all_finite=False,
+        ensure_min_samples=least_rows,
+        input_name=name,
+    )
     _check_finite(Z, *extremes(_values(Z)), name, VECTOR_ADVICE)
     if Z.shape[1] != n_columns:
         raise ValueError(

@@ -87,7 +87,7 @@ def multiply_row(typing_context, columns, start, values, n, words, limits, produ
 
 @intrinsic
 def lowest_bit(typing_context, mask):
-    """The place of the lowest bit that is set."""
+    """Return the place of the lowest bit that is set."""
     signature = types.int64(types.uint64)
 
     def generate(context, builder, signature, arguments):
@@ -142,13 +142,14 @@ def pack(queries, scales, words, errors):
 
 @_compile
 def _rounded(x):
-    """The upper half of the bits of a float, rounded to the nearest."""
-    return np.uint32((np.float32(x).view(np.uint32) + np.uint32(0x8000)) >> np.uint32(16))
+    """Return the upper half of the bits of a float, rounded to the nearest."""
+    bits = np.float32(x).view(np.uint32)
+    return np.uint32((bits + np.uint32(0x8000)) >> np.uint32(16))
 
 
 @_compile
 def _nearest_above(x, low):
-    """The word nearest to a float among those that end with 16 given bits."""
+    """Return the word nearest to a float of those that end with 16 given bits."""
     bits = np.float32(x).view(np.uint32)
     sign, magnitude = bits & np.uint32(0x80000000), np.int64(bits & 0x7FFFFFFF)
     high = (magnitude - np.int64(low) + 0x8000) >> 16

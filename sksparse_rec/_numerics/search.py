@@ -27,10 +27,14 @@ LIST_BLOCK, LARGEST_LIST_BLOCK = 1 << 13, 1 << 16
 # row against a block of queries, of an entry of a list, of an item whose sum is
 # cleared and compared, and of an entry when lists are made.
 SCAN_COST, LIST_COST, ITEM_COST, BUILD_COST = 1.8, 1.0, 0.6, 15.0
+# And of scoring an item that is allowed.
+ALLOWED_COST = 100.0
 # Queries that are scanned at once.
 LANES = 64
 # Entries whose squares are summed at once.
 PIECE = 1 << 18
+# Rows that are copied at once.
+ROWS_PIECE = 1 << 13
 # Where a query allows fewer than one in so many items, only they are looked at.
 FEW_ALLOWED = 16
 
@@ -133,6 +137,27 @@ def make_lists(rows):
     return Lists(block, starts, places, values)
 
 
+def take_rows(parts, source):
+    """Return ``Rows`` of some of the rows of several, in any order.
+
+    ``source`` are positions in all parts, one behind the other. O(nnz) time; every
+    array exists twice.
+    """
+    lengths = np.concatenate([np.diff(part.indptr) for part in parts])
+    before = np.cumsum(lengths) - lengths
+    columns = np.concatenate([part.columns for part in parts])
+    values = np.concatenate([part.values for part in parts])
+    indptr = np.append(0, np.cumsum(lengths[source]))
+    taken = np.empty(indptr[-1], columns.dtype), np.empty(indptr[-1], values.dtype)
+    for first in range(0, len(source), ROWS_PIECE):
+        rows = source[first : first + ROWS_PIECE]
+        begin, end = indptr[first], indptr[first + len(rows)]
+        shift = before[rows] - indptr[first : first + len(rows)]
+        entries = np.arange(begin, end) + np.repeat(shift, lengths[rows])
+        taken[0][begin:end], taken[1][begin:end] = columns[entries], values[entries]
+    return make_rows(indptr, *taken, parts[0].n_components)
+
+
 def latent_lengths(rows):
     """Return how many items each latent has, int64."""
     lengths = np.zeros(rows.n_components, np.int64)
@@ -197,15 +222,15 @@ def top_k(rows, lists, rank, Q, k, filters, lengths):
         return found
     tools = compiled.Search(rows, rank, filters, k, found)
     if _allows_few(filters, n_queries, rows.n_items):
-        tools.look_at_allowed(_dense(Q), np.arange(n_queries))
+        tools.look_at_allowed(_dense(Q), np.arange(n_queries), ALLOWED_COST)
         return found
-    by_lists = _take_lists(rows, lists, lengths, Q)
+    by_lists, cost = _take_lists(rows, lists, lengths, Q)
     where = np.flatnonzero(by_lists)
     if len(where):
-        tools.search_lists(lists, _sparse(Q[where]), where)
+        tools.search_lists(lists, _sparse(Q[where]), where, cost[where].sum())
     where = np.flatnonzero(~by_lists)
     if len(where):
-        tools.scan(_dense(Q[where]), where)
+        tools.scan(_dense(Q[where]), where, _scan_cost(rows, len(where)))
     return found
 
 
@@ -235,16 +260,15 @@ def _scan_cost(rows, n_queries):
 
 
 def _take_lists(rows, lists, lengths, Q):
-    """Return which queries are answered by lists rather than by a scan, bool."""
-    chosen = _is_empty(Q)
+    """Return which queries are answered by lists, bool, and what it costs of each."""
+    chosen, cost = _is_empty(Q), _costs(rows, lengths, Q)
     if lists is None:
-        return chosen
-    by_lists = _costs(rows, lengths, Q)
-    chosen |= by_lists * LANES <= _scan_cost(rows, 1)
+        return chosen, cost
+    chosen |= cost * LANES <= _scan_cost(rows, 1)
     rest = ~chosen
-    if by_lists[rest].sum() <= _scan_cost(rows, int(rest.sum())):
+    if cost[rest].sum() <= _scan_cost(rows, int(rest.sum())):
         chosen[:] = True
-    return chosen
+    return chosen, cost
 
 
 def _is_empty(Q):

@@ -27,8 +27,8 @@ from sksparse_rec._numerics.selection_numba import (
 )
 from sksparse_rec._numerics.threads import cut_evenly, n_parts, run_parts
 
-# Entries times queries below which a second thread costs more than it brings.
-WORTH_THREADS = 1 << 18
+# Nanoseconds of work below which a second thread costs more than it brings.
+WORTH_THREADS = 2e6
 # Candidates beyond ``k`` that are collected before the best are kept, at least.
 SPARE = 256
 
@@ -56,9 +56,9 @@ class Search:
         self.n_listed = rows.n_items if listing is None else len(listing)
         self.filters = *_pattern(filters.allowed), *_pattern(filters.excluded)
 
-    def scan(self, Q, where):
+    def scan(self, Q, where, cost):
         """Score all items for dense queries that have the numbers ``where``."""
-        n_parts_ = self._n_parts(self.n_listed, len(Q))
+        n_parts_ = min(_n_parts(cost), max(1, self.n_listed))
         state = self._candidates(n_parts_, len(Q), self.n_listed)
         n_blocks = -(-len(Q) // LANES)
         words = _aligned((n_blocks, self.rows.n_components, WORDS))
@@ -72,13 +72,13 @@ class Search:
         )
         self._finish(state, where, Q, margins)
 
-    def search_lists(self, lists, Q, where):
+    def search_lists(self, lists, Q, where, cost):
         """Add up the lists of sparse queries; without lists for empty queries only."""
         if lists is None:
             lists = _no_lists(self.rows.values)
         block, starts, places, values = lists
         n_blocks = -(-self.rows.n_items // block)
-        n_parts_ = min(self._n_parts(self.rows.n_items, Q.shape[0]), n_blocks)
+        n_parts_ = min(_n_parts(cost), n_blocks)
         state = self._candidates(n_parts_, Q.shape[0], self.rows.n_items)
         is_listed = np.empty(0, np.bool_)
         if len(self.listing) or self.n_listed == 0:
@@ -93,8 +93,8 @@ class Search:
         )
         self._finish(state, where)
 
-    def look_at_allowed(self, Q, where):
-        """Score what each query allows, and nothing else."""
+    def look_at_allowed(self, Q, where, cost):
+        """Score what each query allows, and nothing else, at ``cost`` each."""
         allowed = self.filters[:2]
         longest = int(np.diff(allowed[0]).max(initial=0))
         state = self._candidates(1, len(Q), longest)
@@ -103,16 +103,12 @@ class Search:
             is_listed[:] = False
             is_listed[self.listing] = True
         arguments = *allowed, is_listed, self.rank, self.filters, Q, where, self.k
-        bounds = cut_evenly(len(Q), self._n_parts(longest, len(Q)))
+        bounds = cut_evenly(len(Q), min(_n_parts(cost * len(allowed[1])), len(Q)))
         run_parts(
             lambda *part: _look_at_allowed(*part, self.arrays, *arguments, *state),
             bounds,
         )
         self._finish(state, where)
-
-    def _n_parts(self, n_items, n_queries):
-        work = n_items * max(1, self.rows.width) * n_queries
-        return min(n_parts(), max(1, n_items)) if work >= WORTH_THREADS else 1
 
     def _candidates(self, n_parts_, n_queries, n_items):
         """Arrays of scores, items and their number, of every part and query."""
@@ -131,6 +127,10 @@ class Search:
             lambda *part: _finish(*part, *arguments, *state, *self.found),
             cut_evenly(len(where), min(state[0].shape[0], len(where))),
         )
+
+
+def _n_parts(cost):
+    return n_parts() if cost >= WORTH_THREADS else 1
 
 
 def bytes_of_query(rows, k):
@@ -220,7 +220,7 @@ def _shrink(rows, rank, profile, k, scale, margin, scores, items, n):
 
 @compile_exactly
 def _below(limit):
-    """The float32 that is surely not above a limit."""
+    """Return a float32 that is surely not above a limit."""
     return np.float32(limit - 1e-6 * abs(limit))
 
 

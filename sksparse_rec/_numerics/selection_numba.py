@@ -51,7 +51,7 @@ _define_widened()
 
 @compile_exactly
 def score(indptr, columns, values, item, profile):
-    """The score of an item: a float64 sum in the order of its columns."""
+    """Return the score of an item: a float64 sum in the order of its columns."""
     total = 0.0
     for j in range(indptr[item], indptr[item + 1]):
         j = np.uintp(j)

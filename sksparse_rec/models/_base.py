@@ -232,7 +232,7 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         return sp.csr_array((history.data, columns, history.indptr), shape=shape) @ A
 
     def _searchable(self, plain=False):
-        """The items as ``search`` takes them, made at the first call after a fit."""
+        """Return the items as ``search`` takes them, made once after a fit."""
         popularity, slopes = self.item_popularity_, getattr(self, "item_slopes_", None)
         if plain or slopes is None:
             sources = self.item_embeddings_, popularity

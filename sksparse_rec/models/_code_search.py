@@ -135,7 +135,7 @@ class CodeSearchMixin:
         )
 
     def _searchable(self, divided):
-        """The catalogue as ``search`` takes it, made at the first call after a fit."""
+        """Return the catalogue as ``search`` takes it, made once after a fit."""
         sources = self.item_embeddings_, self.reconstruction_norms_
         if divided:
             return remember(

@@ -1,5 +1,6 @@
 """Exact search over row-sparse embeddings."""
 
+from sksparse_rec.retrieval._index import SparseIndex
 from sksparse_rec.retrieval._items import (
     check_k,
     item_candidates,
@@ -16,6 +17,7 @@ from sksparse_rec.retrieval._similarity import (
 from sksparse_rec.retrieval._top_items import top_items
 
 __all__ = [
+    "SparseIndex",
     "check_k",
     "item_candidates",
     "item_positions",

@@ -27,11 +27,15 @@ class Searchable:
     rank : ndarray of int32 of shape (n_items,), default=None
         Place of an item among ties; None: its position.
     lists : kernels.Lists, default=None
+    lengths : ndarray, default=None
+        Of the lists of all latents; None: they are counted.
+    learns : bool, default=True
+        Make lists when they are worth it.
     """
 
-    def __init__(self, rows, rank=None, lists=None):
-        self.rows, self.rank, self.lists = rows, rank, lists
-        self.lengths = kernels.latent_lengths(rows)
+    def __init__(self, rows, rank=None, lists=None, lengths=None, *, learns=True):
+        self.rows, self.rank, self.lists, self.learns = rows, rank, lists, learns
+        self.lengths = kernels.latent_lengths(rows) if lengths is None else lengths
         # Nanoseconds that lists would have saved so far.
         self.missed = 0.0
 
@@ -41,7 +45,7 @@ class Searchable:
         So the time is never more than twice what it had been with lists from the start,
         or without any.
         """
-        if self.lists is not None or not kernels.knows_lists():
+        if not self.learns or self.lists is not None or not kernels.knows_lists():
             return
         self.missed += kernels.gain_of_lists(self.rows, self.lengths, Q)
         if self.missed > kernels.cost_of_lists(self.rows):
@@ -61,10 +65,13 @@ def prepare(embeddings, popularity=None):
     -------
     Searchable
     """
-    if not embeddings.has_sorted_indices:
-        embeddings = embeddings.sorted_indices()
-    parts = embeddings.indptr, embeddings.indices, embeddings.data
-    rows = kernels.make_rows(*parts, embeddings.shape[1])
+    # A matrix of its own, as scipy notes in a matrix whether it is sorted.
+    parts = embeddings.data, embeddings.indices, embeddings.indptr
+    A = sp.csr_array(parts, shape=embeddings.shape)
+    if not A.has_canonical_format:
+        A = A.copy()
+        A.sum_duplicates()
+    rows = kernels.make_rows(A.indptr, A.indices, A.data, A.shape[1])
     return Searchable(rows, ranks(popularity))
 
 
@@ -198,7 +205,7 @@ def _found(items, block, k, filters):
 
 
 def _queries(block):
-    """Return queries in float64, sorted and without duplicates where they are sparse."""
+    """Return queries in float64; sparse ones sorted, without duplicates."""
     if not sp.issparse(block):
         return np.ascontiguousarray(block, dtype=np.float64)
     changed = not block.has_canonical_format
