@@ -113,31 +113,37 @@ def _add_product(builder, total, value, factor):
 
 
 @_compile
-def pack(queries, scales, words, errors):
+def pack(queries, scales, words, errors, lengths):
     """Write queries times their scales into words, at most LANES of them.
 
-    ``errors`` get the length of what rounding took from each, in scaled units.
+    ``errors`` get the length of what rounding took from each, and ``lengths`` their
+    own, both in scaled units.
     """
     n_queries = len(queries)
-    for lane in range(WORDS):
-        first, second = lane, lane + WORDS
-        has_first, has_second = first < n_queries, second < n_queries
-        error1, error2 = 0.0, 0.0
+    no_bits = np.uint32(0)
+    for lane in range(min(WORDS, n_queries)):
+        other = lane + WORDS
+        has_other = other < n_queries
         for c in range(words.shape[0]):
-            x1 = queries[first, c] * scales[first] if has_first else 0.0
-            x2 = queries[second, c] * scales[second] if has_second else 0.0
-            low = _rounded(np.float32(x2)) if has_second else np.uint32(0)
-            word = low
-            if has_first:
-                word = _nearest_above(np.float32(x1), low)
+            low = no_bits
+            if has_other:
+                x = queries[other, c] * scales[other]
+                low = _rounded(np.float32(x))
+                shifted = np.uint32(low << np.uint32(16))
+                errors[other] += (
+                    x - np.float64(np.uint32(shifted).view(np.float32))
+                ) ** 2
+                lengths[other] += x * x
+            x = queries[lane, c] * scales[lane]
+            word = _nearest_above(np.float32(x), low)
+            kept = np.uint32(word).view(np.float32)
+            errors[lane] += (x - np.float64(kept)) ** 2
+            lengths[lane] += x * x
             words[c, lane] = word
-            error1 += (x1 - np.float64(np.uint32(word).view(np.float32))) ** 2
-            upper = word << np.uint32(16)
-            error2 += (x2 - np.float64(np.uint32(upper).view(np.float32))) ** 2
-        if has_first:
-            errors[first] = np.sqrt(error1)
-        if has_second:
-            errors[second] = np.sqrt(error2)
+    words[:, n_queries:] = no_bits
+    for query in range(n_queries):
+        errors[query] = np.sqrt(errors[query])
+        lengths[query] = np.sqrt(lengths[query])
 
 
 @_compile

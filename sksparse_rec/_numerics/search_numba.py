@@ -172,9 +172,9 @@ def _aligned(shape):
 def _exponent(peak):
     """Return ``e`` such that ``peak × 2**-e`` is between a half and one.
 
-    Of numbers too small for that they stay below one.
+    Of numbers too small for that it stays below, as two such scales are multiplied.
     """
-    return np.maximum(np.frexp(peak)[1], -1000).astype(np.float64)
+    return np.maximum(np.frexp(peak)[1], -500).astype(np.float64)
 
 
 def _prepare(Q, words, rows, exponent, n_parts_):
@@ -185,16 +185,15 @@ def _prepare(Q, words, rows, exponent, n_parts_):
     the rounding of as many float32 products and sums as a row is wide.
     """
     scales = 2.0 ** -_exponent(np.abs(Q).max(axis=1))
-    errors = np.zeros(len(Q))
+    errors, lengths = np.zeros(len(Q)), np.zeros(len(Q))
 
     def pack_blocks(part, first, last):
         for block in range(first, last):
             some = slice(block * LANES, (block + 1) * LANES)
-            pack(Q[some], scales[some], words[block], errors[some])
+            pack(Q[some], scales[some], words[block], errors[some], lengths[some])
 
     run_parts(pack_blocks, cut_evenly(len(words), min(n_parts_, len(words))))
     scaled = rows.norm * rows.peak * 2.0**-exponent
-    lengths = np.sqrt(np.einsum("ij,ij->i", Q, Q)) * scales
     rounding = (rows.width + 8) * 2.0**-23
     margins = scaled * (errors * (1 + 1e-6) + rounding * (lengths + errors))
     return scales * 2.0**-exponent, margins + (rows.width + 8) * 2.0**-100
