@@ -100,6 +100,35 @@ def run_job(job, described, paths, targets, *, threads, timeout, rival_python):
         "threads": threads,
         "k": LIST_LENGTH,
     }
+    Path(task["lists"]).unlink(missing_ok=True)
+    record = run_system(job, described, task, folder, timeout, rival_python)
+    if record["status"] == "ok":
+        _add_metrics(record["points"], targets, task["lists"])
+    return record
+
+
+def run_system(job, described, task, folder, timeout, rival_python):
+    """Run the child process of a system.
+
+    Parameters
+    ----------
+    job : Job
+    described : dict
+        The data, for the record.
+    task : dict
+        What the child process reads, with ``params``, ``threads`` and the path
+        ``report`` of what it writes.
+    folder : Path
+        Of temporary files.
+    timeout : float
+    rival_python : str
+
+    Returns
+    -------
+    dict
+        The record, with what the child reported where it ended well.
+    """
+    system, threads = job.system, task["threads"]
     record = {
         "system": job.name,
         "family": job.family or job.name,
@@ -115,8 +144,7 @@ def run_job(job, described, paths, targets, *, threads, timeout, rival_python):
         "machine": describe_machine(),
         "commit": describe_commit(),
     }
-    for path in (task["lists"], task["report"]):
-        Path(path).unlink(missing_ok=True)
+    Path(task["report"]).unlink(missing_ok=True)
     task_path = folder / "task.json"
     task_path.write_text(json.dumps(task))
     command = [
@@ -128,7 +156,6 @@ def run_job(job, described, paths, targets, *, threads, timeout, rival_python):
     outcome = _run_child(command, environment, timeout)
     if outcome["status"] == "ok":
         outcome |= json.loads(Path(task["report"]).read_text())
-        _add_metrics(outcome["points"], targets, task["lists"])
     return record | outcome
 
 

@@ -14,6 +14,7 @@ from _page_budgets import render_budgets
 from _page_codes import render_codes, tradeoff_figure
 from _page_growth import Growth, render_growth
 from _page_quality import render_quality
+from _page_search import render_search
 from _page_speed import render_speed
 from _pages import by_dataset, done
 from _plan import RESULTS
@@ -30,7 +31,7 @@ def main():
     options = parser.parse_args()
     names = (
         *("quality", "budgets", "growth", "million", "speed", "step"),
-        *("codes", "codes-speed"),
+        *("codes", "codes-speed", "search"),
     )
     records = {name: read_records(options.results / name) for name in names}
     pages = {}
@@ -44,6 +45,8 @@ def main():
         pages["speed"] = render_speed(records["speed"], records["step"])
     if records["codes"]:
         pages["codes"] = _codes(records["codes"], records["codes-speed"], options.docs)
+    if records["search"]:
+        pages["search"] = render_search(records["search"])
     for name, page in pages.items():
         write(options.docs / "benchmarks" / f"{name}.md", page)
     if records["quality"]:
