@@ -1,6 +1,7 @@
 """Child process: SparseIndex, scipy and torch, in the interpreter of the package."""
 
 import time
+import warnings
 
 import numpy as np
 import torch
@@ -58,13 +59,11 @@ class Torch:
         parts = (items.indptr, items.indices, items.data)
         parts = (torch.from_numpy(np.asarray(part)) for part in parts)
         starts, columns, values = parts
-        self.items = torch.sparse_csr_tensor(
-            starts.int(),
-            columns.int(),
-            values,
-            items.shape,
-            check_invariants=True,
-        )
+        parts = starts.int(), columns.int(), values, items.shape
+        with warnings.catch_warnings():
+            # Torch says that its CSR is not finished.
+            warnings.simplefilter("ignore", UserWarning)
+            self.items = torch.sparse_csr_tensor(*parts, check_invariants=True)
         self.nbytes = _nbytes(items)
 
     def search(self, Q, k):
