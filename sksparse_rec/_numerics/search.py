@@ -26,7 +26,7 @@ LIST_BLOCK, LARGEST_LIST_BLOCK = 1 << 13, 1 << 16
 # Nanoseconds, which only have to be right relative to each other: of an entry of a
 # row against a block of queries, of an entry of a list, of an item whose sum is
 # cleared and compared, and of an entry when lists are made.
-SCAN_COST, LIST_COST, ITEM_COST, BUILD_COST = 1.8, 1.0, 0.6, 15.0
+SCAN_COST, LIST_COST, ITEM_COST, BUILD_COST = 2.6, 1.2, 0.5, 15.0
 # And of scoring an item that is allowed.
 ALLOWED_COST = 100.0
 # Queries that are scanned at once.

@@ -31,6 +31,8 @@ from sksparse_rec._numerics.threads import cut_evenly, n_parts, run_parts
 WORTH_THREADS = 2e6
 # Candidates beyond ``k`` that are collected before the best are kept, at least.
 SPARE = 256
+# Sums that are compared with a limit at once.
+STRIDE = 32
 
 
 class Search:
@@ -287,6 +289,21 @@ def _scan(
 
 
 @compile_exactly
+def _first_reaching(sums, place, size, limit):
+    """Return the first place from some place on whose sum reaches a limit, or size."""
+    while place + STRIDE <= size:
+        reached = False
+        for i in range(place, place + STRIDE):
+            reached |= sums[i] >= limit
+        if reached:
+            break
+        place += STRIDE
+    while place < size and sums[place] < limit:
+        place += 1
+    return place
+
+
+@compile_exactly
 def _search_lists(
     part,
     first,
@@ -323,10 +340,10 @@ def _search_lists(
                 for j in range(indptr[begin] + starts[b, latent], stop):
                     j = np.uintp(j)
                     sums[places[j]] += np.float64(widened(values[j])) * weight
-            for place in range(size):
-                if sums[place] < limits[q]:
-                    continue
+            place = _first_reaching(sums, 0, size, limits[q])
+            while place < size:
                 item, total = begin + place, sums[place]
+                place = _first_reaching(sums, place + 1, size, limits[q])
                 if total == limits[q] and rank_of(rank, item) > last_ranks[q]:
                     continue
                 if len(is_listed) and not is_listed[item]:
