@@ -22,7 +22,7 @@ from sksparse_rec._numerics.compiling import load_compiled
 
 # Items of a block of lists: their positions in it take two bytes, and their sums stay
 # in the second-level cache.
-LIST_BLOCK, LARGEST_LIST_BLOCK = 1 << 13, 1 << 16
+LIST_BLOCK, LARGEST_LIST_BLOCK = 1 << 15, 1 << 16
 # Nanoseconds, which only have to be right relative to each other: of an entry of a
 # row against a block of queries, of an entry of a list, of an item whose sum is
 # cleared and compared, and of an entry when lists are made.

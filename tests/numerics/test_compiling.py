@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from sksparse_rec._numerics import anchors, compiling, rows
+from sksparse_rec._numerics import anchors, compiling, rows, search
 from sksparse_rec._numerics.compiling import compile_with
 
 njit = pytest.importorskip("numba").njit
@@ -14,6 +14,7 @@ njit = pytest.importorskip("numba").njit
 LOADERS = {
     "products_numba": rows.load_compiled_products,
     "anchors_numba": anchors.load_compiled_anchors,
+    "search_numba": search.load_compiled_search,
 }
 
 
