@@ -19,6 +19,7 @@ from sksparse_rec._numerics.selection_numba import (
     is_hidden,
     keep_best,
     keep_from,
+    kth_largest,
     rank_of,
     score,
     widen,
@@ -207,7 +208,7 @@ def _shrink(rows, rank, profile, k, scale, margin, scores, items, n):
 
     Returns how many are left, and a limit: below it an item is worse than ``k`` others.
     """
-    limit = np.partition(scores[:n], n - k)[n - k] - 2 * margin
+    limit = kth_largest(scores, n, k) - 2 * margin
     n = keep_from(scores, items, n, limit)
     if 2 * n > k + len(scores):
         # Many are too close for the margin to tell.
@@ -426,7 +427,7 @@ def _finish(
             n += count
         if len(margins):
             if n > k:
-                limit = np.partition(all_scores[:n], n - k)[n - k] - 2 * margins[q]
+                limit = kth_largest(all_scores, n, k) - 2 * margins[q]
                 n = keep_from(all_scores, all_items, n, limit)
             for i in range(n):
                 item = all_items[i]

@@ -94,12 +94,41 @@ def _contains(sorted_items, first, last, item):
 
 
 @compile_exactly
+def kth_largest(values, n, k):
+    """Return the k-th largest of the first ``n`` values.
+
+    numpy's partition takes numba half a minute to compile.
+    """
+    values = values[:n].copy()
+    low, high, place = 0, n - 1, k - 1
+    while low < high:
+        pivot = values[(low + high) // 2]
+        i, j = low, high
+        while i <= j:
+            while values[i] > pivot:
+                i += 1
+            while values[j] < pivot:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i += 1
+                j -= 1
+        if place <= j:
+            high = j
+        elif place >= i:
+            low = i
+        else:
+            break
+    return values[place]
+
+
+@compile_exactly
 def keep_best(scores, items, companions, n, k, rank):
     """Keep the ``k`` best of ``n`` candidates in front, in the order they have.
 
     ``companions`` are moved along. Returns the score and the rank of the last of them.
     """
-    limit = np.partition(scores[:n], n - k)[n - k]
+    limit = kth_largest(scores, n, k)
     missing, n_tied = k, 0
     for i in range(n):
         missing -= scores[i] > limit
@@ -110,7 +139,7 @@ def keep_best(scores, items, companions, n, k, rank):
         if scores[i] == limit:
             ranks[n_tied] = rank_of(rank, items[i])
             n_tied += 1
-    last = np.partition(ranks, missing - 1)[missing - 1]
+    last = -kth_largest(-ranks, n_tied, missing)
     kept = 0
     for i in range(n):
         if scores[i] > limit or (
@@ -142,9 +171,40 @@ def write_best(scores, items, n, k, rank, found_items, found_scores):
     ranks = np.empty(n, np.int64)
     for i in range(n):
         ranks[i] = rank_of(rank, items[i])
-    by_rank = np.argsort(ranks, kind="mergesort")
-    by_score = np.argsort(-scores[:n][by_rank], kind="mergesort")
-    for i in range(n):
-        chosen = by_rank[by_score[i]]
-        found_items[i], found_scores[i] = items[chosen], scores[chosen]
+        found_items[i], found_scores[i] = items[i], scores[i]
+    _sort(found_scores, ranks, found_items, n)
     return n
+
+
+@compile_exactly
+def _sort(scores, ranks, items, n):
+    """Sort best first, in place, by a heap that has the worst on top."""
+    for root in range(n // 2 - 1, -1, -1):
+        _sift(scores, ranks, items, root, n)
+    for end in range(n - 1, 0, -1):
+        _swap(scores, ranks, items, 0, end)
+        _sift(scores, ranks, items, 0, end)
+
+
+@compile_exactly
+def _sift(scores, ranks, items, root, end):
+    child = 2 * root + 1
+    while child < end:
+        if child + 1 < end and _is_worse(scores, ranks, child + 1, child):
+            child += 1
+        if not _is_worse(scores, ranks, child, root):
+            break
+        _swap(scores, ranks, items, child, root)
+        root, child = child, 2 * child + 1
+
+
+@compile_exactly
+def _is_worse(scores, ranks, a, b):
+    return scores[a] < scores[b] or (scores[a] == scores[b] and ranks[a] > ranks[b])
+
+
+@compile_exactly
+def _swap(scores, ranks, items, a, b):
+    scores[a], scores[b] = scores[b], scores[a]
+    ranks[a], ranks[b] = ranks[b], ranks[a]
+    items[a], items[b] = items[b], items[a]
