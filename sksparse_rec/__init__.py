@@ -8,6 +8,7 @@ from sksparse_rec.models import (
     CompressedELSA,
     CompressedELSACV,
     compressed_elsa_path,
+    recommend_in_blocks,
 )
 from sksparse_rec.persistence import load_model, save_model
 from sksparse_rec.retrieval import (
@@ -27,6 +28,7 @@ __all__ = [
     "compressed_elsa_path",
     "load_model",
     "memory_report",
+    "recommend_in_blocks",
     "reconstructed_similarity",
     "save_model",
     "sparse_similarity",

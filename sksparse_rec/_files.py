@@ -1,13 +1,22 @@
 """Files and folders that are there whole or not at all."""
 
+import contextlib
+import errno
 import json
 import os
 import secrets
 
 import numpy as np
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 # The member of the archive that holds what is not an array.
 META = "__json__"
+# What file systems say that cannot lock.
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 def write_arrays(path, arrays, meta):
@@ -111,3 +120,51 @@ def publish_folder(draft, path, last):
         sync(path)
         draft.rmdir()
     sync(path.parent)
+
+
+@contextlib.contextmanager
+def locked(path):
+    """Be the only process in such a block with this path.
+
+    The file is made, and removed at the end. The lock ends with the process, however
+    that ends, so that nobody has to clean up. Where files cannot be locked, on Windows
+    and on some network file systems, everybody gets in.
+
+    Raises
+    ------
+    BlockingIOError
+        At once, if somebody else is in.
+    """
+    if fcntl is None:
+        yield
+        return
+    with contextlib.closing(_open_locked(path)):
+        try:
+            yield
+        finally:
+            # While it is locked, or somebody might have locked what is removed.
+            path.unlink(missing_ok=True)
+
+
+def _open_locked(path):
+    while True:
+        file = open(path, "ab")
+        try:
+            _lock(file)
+            if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+                return file
+        except FileNotFoundError:
+            # Whoever had it has removed it since it was opened.
+            pass
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+
+
+def _lock(file):
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise

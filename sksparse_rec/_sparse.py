@@ -1,6 +1,7 @@
 """Helpers for CSR matrices: numpy and scipy only."""
 
 import itertools
+import json
 import mmap
 
 import numpy as np
@@ -8,6 +9,8 @@ import scipy.sparse as sp
 
 # Entries of a temporary block.
 BLOCK_ENTRIES = 1 << 20
+# Entries that are hashed at once.
+HASH_ENTRIES = 1 << 22
 
 
 def is_mapped(X):
@@ -53,6 +56,18 @@ def row_ranges(X, n_entries):
         last = int(np.searchsorted(X.indptr, limit, side="right")) - 1
         bounds.append(max(last, bounds[-1] + 1))
     return [slice(*pair) for pair in itertools.pairwise(bounds)]
+
+
+def hash_matrix(digest, X):
+    """Add a CSR matrix to a digest of ``hashlib``, reading it once, in pieces.
+
+    The dtype of its indices does not count.
+    """
+    digest.update(json.dumps([list(map(int, X.shape)), str(X.dtype)]).encode())
+    for array, dtype in ((X.indptr, np.int64), (X.indices, np.int64), (X.data, None)):
+        for start in range(0, len(array), HASH_ENTRIES):
+            chunk = array[start : start + HASH_ENTRIES]
+            digest.update(np.ascontiguousarray(chunk, dtype=dtype).data)
 
 
 def scale_columns(X, weights):

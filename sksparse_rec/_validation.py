@@ -26,6 +26,8 @@ __all__ = [
     "Interval",
     "Real",
     "StrOptions",
+    "as_rows",
+    "check_columns",
     "check_embeddings",
     "check_interactions",
     "check_length",
@@ -191,6 +193,31 @@ def check_embeddings(X, *, estimator, reset=False):
     )
     _check_finite(X, *extremes(_values(X)), "X", VECTOR_ADVICE)
     return sp.csr_array(X) if sp.issparse(X) else X
+
+
+def as_rows(X):
+    """Return a matrix or a table of which slices of rows cost no more than they hold.
+
+    CSR matrices, arrays and DataFrames are returned as they are, their values unread.
+
+    Raises
+    ------
+    ValueError
+        If it is not two-dimensional.
+    """
+    if sp.issparse(X) and X.format != "csr":
+        X = sp.csr_array(_widened(X))
+    elif not hasattr(X, "shape"):
+        X = np.asarray(X)
+    return X if len(X.shape) == 2 else check_array(X)
+
+
+def check_columns(X, estimator):
+    """Raise if the number or the names of columns are not the fitted ones.
+
+    Nothing else is looked at: no value is read, and there may be no rows.
+    """
+    validate_data(estimator, X, reset=False, skip_check_array=True)
 
 
 def check_length(Z, n_columns, name, meaning, least_rows=1):

@@ -16,6 +16,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 MAY_IMPORT = {
     "_sparse": set(),
     "_validation": {"_sparse"},
+    "_optional": set(),
     "_version": set(),
     "_files": {"_sparse"},
     "_format": {"_files", "_sparse", "_version"},
@@ -24,7 +25,7 @@ MAY_IMPORT = {
     "retrieval": {"_format", "_numerics", "_sparse", "_validation"},
     "metrics": {"_sparse", "_validation"},
     "model_selection": {"metrics", "_sparse", "_validation"},
-    "datasets": {"_sparse", "_validation"},
+    "datasets": {"_optional", "_sparse", "_validation"},
     "models": {
         "_numerics",
         "retrieval",
@@ -35,6 +36,7 @@ MAY_IMPORT = {
         "_validation",
     },
     "persistence": {"models", "retrieval", "_format", "_validation"},
+    "export": {"models", "_files", "_optional", "_sparse", "_validation"},
     "plotting": {"_sparse", "_validation"},
     "__init__": {
         "_format",

@@ -1,6 +1,5 @@
 """What every loader shares: data home, descriptions, optional imports, indicators."""
 
-import importlib
 import os
 from importlib import resources
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 
+from sksparse_rec._optional import import_optional as import_extra
 from sksparse_rec._validation import to_sparse_interface, validate_params
 
 
@@ -70,13 +70,7 @@ def load_description(name):
 
 def import_optional(name, purpose):
     """Import a module of the extra ``data``, or say how to install it."""
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ImportError(
-            f"{purpose} needs {name.split('.')[0]}, which could not be imported; "
-            "install it with: pip install 'sksparse-rec[data]'"
-        ) from error
+    return import_extra(name, purpose, "data")
 
 
 def make_indicator(row_lengths, indices, n_columns, dtype):

@@ -1,8 +1,15 @@
 """The estimators."""
 
+from sksparse_rec.models._blocks import recommend_in_blocks
 from sksparse_rec.models._compres_sae import CompresSAE
 from sksparse_rec.models._compressed_elsa import CompressedELSA
 from sksparse_rec.models._compressed_elsa_cv import CompressedELSACV
 from sksparse_rec.models._path import compressed_elsa_path
 
-__all__ = ["CompresSAE", "CompressedELSA", "CompressedELSACV", "compressed_elsa_path"]
+__all__ = [
+    "CompresSAE",
+    "CompressedELSA",
+    "CompressedELSACV",
+    "compressed_elsa_path",
+    "recommend_in_blocks",
+]

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from sksparse_rec._files import read_arrays, write_arrays
+from sksparse_rec._sparse import hash_matrix
 from sksparse_rec.models._training import is_warm
 
 FORMAT = 1
 # Parameters that do not change the result, and the seed, which has a place of its own.
 NOT_THE_RESULT = {"checkpoint", "device", "n_jobs", "random_state", "verbose"}
-CHUNK_ENTRIES = 1 << 22
 
 
 class Checkpoint:
@@ -41,8 +41,8 @@ class Checkpoint:
         digest = hashlib.sha256()
         digest.update(json.dumps([FORMAT, kept, seed], sort_keys=True).encode())
         if is_warm(estimator):
-            _hash_matrix(digest, estimator.item_embeddings_)
-        _hash_matrix(digest, X)
+            hash_matrix(digest, estimator.item_embeddings_)
+        hash_matrix(digest, X)
         return cls(estimator.checkpoint, digest.hexdigest()[:32])
 
     def save(self, arrays, meta):
@@ -72,11 +72,3 @@ def _plain(value):
     if isinstance(value, numbers.Number) and not isinstance(value, bool):
         return float(value)
     return value
-
-
-def _hash_matrix(digest, X):
-    digest.update(json.dumps([list(map(int, X.shape)), str(X.dtype)]).encode())
-    for array, dtype in ((X.indptr, np.int64), (X.indices, np.int64), (X.data, None)):
-        for start in range(0, len(array), CHUNK_ENTRIES):
-            chunk = array[start : start + CHUNK_ENTRIES]
-            digest.update(np.ascontiguousarray(chunk, dtype=dtype).data)

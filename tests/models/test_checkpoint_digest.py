@@ -100,5 +100,5 @@ def test_wide_indices_have_the_same_checkpoint(long, tiny):
 
 def test_large_data_are_hashed_in_chunks(long, tiny, monkeypatch):
     whole = path_of(long(), tiny)
-    monkeypatch.setattr("sksparse_rec.models._checkpoint.CHUNK_ENTRIES", 7)
+    monkeypatch.setattr("sksparse_rec._sparse.HASH_ENTRIES", 7)
     assert path_of(long(), tiny) == whole

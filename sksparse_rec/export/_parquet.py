@@ -1,0 +1,252 @@
+"""Recommendations to everybody as Parquet files."""
+
+import json
+import logging
+import os
+from contextlib import ExitStack
+from pathlib import Path
+
+from sksparse_rec._files import locked
+from sksparse_rec._optional import import_optional
+from sksparse_rec._validation import Integral, Interval, validate_params
+from sksparse_rec.export._columns import Columns, as_id_column
+from sksparse_rec.export._digests import digest_of, digest_of_ids
+from sksparse_rec.export._parts import open_parts, publish, write_part
+from sksparse_rec.models import CompresSAE, recommend_in_blocks
+
+logger = logging.getLogger("sksparse_rec")
+
+FORMAT = 1
+SUFFIX = ".parquet"
+# The key of the metadata by which a file tells what it is.
+KEY = b"sksparse_rec"
+REPEATING = ["user_id", "item_id", "rank"]
+
+
+@validate_params(
+    {
+        "model": [object],
+        "X": "no_validation",
+        "path": [str, os.PathLike],
+        "k": "no_validation",
+        "user_ids": "no_validation",
+        "item_ids": "no_validation",
+        "allow": "no_validation",
+        "deny": "no_validation",
+        "users_per_part": [Interval(Integral, 1, None, closed="left")],
+        "on_block": [callable, None],
+        "options": [dict],
+    },
+    prefer_skip_nested_validation=True,
+)
+def recommend_to_parquet(
+    model,
+    X,
+    path,
+    k=10,
+    *,
+    user_ids=None,
+    item_ids=None,
+    allow=None,
+    deny=None,
+    users_per_part=20_000,
+    on_block=None,
+    **options,
+):
+    """Write recommendations to everybody to a folder of Parquet files.
+
+    Use it for the nightly lists of millions of users. Memory is bounded, and a call
+    that was killed goes on where it was when it is repeated.
+
+    Parameters
+    ----------
+    model : CompressedELSA, CompressedELSACV or CompresSAE
+        Fitted. Any estimator with such a `recommend` will do.
+    X : {array-like, sparse matrix, DataFrame} of shape (n_users, n_columns)
+        What `recommend` takes. It may be mapped from a file larger than memory, and
+        may have no rows, which makes a table without any.
+    path : str or path-like
+        The folder to make; missing parents are made. It appears under this name when
+        all is there. Until then the parts are beside it, in ``_<name>.unfinished``.
+    k : int, default=10
+        Length of the lists.
+    user_ids : array-like of shape (n_users,), default=None
+        Ids of the rows of `X`, distinct: integers, strings, anything that Arrow makes
+        one column of. None takes the positions in `X`.
+    item_ids : array-like of shape (n_items,), default=None
+        Ids of the items likewise. None takes the names that the model was fitted with,
+        or positions where it has none.
+    allow, deny : array-like or sparse matrix, default=None
+        As in `recommend`: for all users, or a mask with a row for each.
+    users_per_part : int, default=20000
+        Users in a file: also what is lost when a process is killed. Take fewer where
+        recommending is slow, more where readers want few large files.
+    on_block : callable, default=None
+        Called with the number of users done and of all users after every block, and
+        for every part found from an earlier call. What it raises ends the call.
+    **options
+        Passed on to `recommend`: ``exclude_seen=False``, ``space="reconstructed"``.
+
+    Raises
+    ------
+    ValueError
+        If the folder, complete or not, holds the recommendations of another model, of
+        other data or parameters: the message says which differ. For ids that are
+        missing or not distinct, and whatever `recommend` refuses.
+    FileExistsError
+        If there is something else at `path`.
+    BlockingIOError
+        If another process is writing this folder.
+    OSError
+        If the disk is full, for instance: complete parts stay. Make room and repeat
+        the call.
+    ImportError
+        If pyarrow is missing, which the extra ``parquet`` installs.
+
+    See Also
+    --------
+    sksparse_rec.recommend_in_blocks : The same for other destinations.
+
+    Notes
+    -----
+    The table has a row for each recommendation: ``user_id``, ``item_id``, ``rank``
+    (int32, from 1) and ``score`` (float64), in the order of `X` and best first. Users
+    without candidates have no rows. Files are named ``part-00000.parquet`` and so on,
+    compressed with zstd; beside them is ``_manifest.json``, which readers of folders
+    skip.
+
+    A file is written under a hidden name, and renamed when it is on the disk. Before
+    anything else the model and all of `X` are read once for a digest, at about a
+    gigabyte per second, which is how a repeated call knows that nothing has changed;
+    one that is complete does nothing more. Every file has the digest too, and what is
+    missing or damaged is written again. Every part goes to the logger ``sksparse_rec``
+    at level INFO.
+
+    Two processes do not share a folder: to use several machines, give each its rows of
+    `X` and a folder of its own. Memory is that of `recommend_in_blocks` and of the ids.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from pyarrow import parquet
+    >>> from sksparse_rec import CompressedELSA
+    >>> from sksparse_rec.datasets import make_interactions
+    >>> from sksparse_rec.export import recommend_to_parquet
+    >>> X = make_interactions(1000, 100, 9000, random_state=0)
+    >>> model = CompressedELSA(64, n_nonzero=8, max_iter=2, random_state=0).fit(X)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "lists"
+    ...     recommend_to_parquet(model, X, path, k=5, users_per_part=400)
+    ...     [file.name for file in sorted(path.glob("*.parquet"))]
+    ...     parquet.read_table(path).shape
+    ['part-00000.parquet', 'part-00001.parquet', 'part-00002.parquet']
+    (5000, 4)
+    """
+    blocks = recommend_in_blocks(model, X, k, allow=allow, deny=deny, **options)
+    user_ids = as_id_column(user_ids, blocks.n_users, "user_ids", "the rows of X")
+    if item_ids is None:
+        item_ids = _item_names(model)
+    item_ids = as_id_column(item_ids, blocks.n_items, "item_ids", "the items")
+    path = Path(os.path.realpath(Path(path).expanduser()))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    export = _Export(blocks, Columns(user_ids, item_ids), users_per_part, on_block)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(path.with_name(f".{path.name}.lock")))
+        except BlockingIOError as error:
+            reason = "Another process is writing this folder"
+            raise BlockingIOError(error.errno, reason, str(path)) from None
+        export.run(path)
+
+
+class _Export:
+    def __init__(self, blocks, columns, users_per_part, on_block):
+        self.parquet = import_optional("pyarrow.parquet", "Parquet", "parquet")
+        self.blocks, self.columns = blocks, columns
+        self.users_per_part, self.on_block = int(users_per_part), on_block
+        # One without rows tells readers the columns.
+        self.n_parts = max(1, -(-blocks.n_users // self.users_per_part))
+
+    def run(self, path):
+        """Write the parts that are missing."""
+        parts = open_parts(path, self._describe())
+        n_found = 0
+        for number in range(self.n_parts):
+            if self._is_part(parts, number):
+                n_found += 1
+                self._report(self._rows(number).stop)
+                continue
+            file = parts.file(number, SUFFIX)
+            write_part(file, lambda draft, n=number: self._write(draft, parts, n))
+            logger.info("%s: part %d of %d", path, number + 1, self.n_parts)
+        publish(parts, path)
+        logger.info("%s: complete, %d parts were there", path, n_found)
+
+    def _describe(self):
+        """Return everything that the files depend on."""
+        blocks, columns = self.blocks, self.columns
+        return {
+            "format": FORMAT,
+            "model": digest_of(blocks.model),
+            "X": digest_of(blocks.X),
+            "k": blocks.k,
+            "allow": digest_of(blocks.allow),
+            "deny": digest_of(blocks.deny),
+            "options": {
+                name: value if isinstance(value, bool | str) else digest_of(value)
+                for name, value in blocks.options.items()
+            },
+            "user_ids": _digest_of_ids(columns.user_ids),
+            "item_ids": _digest_of_ids(columns.item_ids),
+            "users_per_part": self.users_per_part,
+        }
+
+    def _rows(self, number):
+        start = number * self.users_per_part
+        return slice(start, min(start + self.users_per_part, self.blocks.n_users))
+
+    def _schema(self, parts, number):
+        mark = json.dumps({"export": parts.digest, "part": number})
+        return self.columns.arrow.schema(self.columns.fields, {KEY: mark})
+
+    def _is_part(self, parts, number):
+        """Tell whether a part is there and whole; what is damaged has no footer."""
+        file = parts.file(number, SUFFIX)
+        if not file.exists():
+            return False
+        try:
+            found = self.parquet.read_schema(file).metadata or {}
+        except self.columns.arrow.ArrowException:
+            found = {}
+        is_part = found.get(KEY) == self._schema(parts, number).metadata[KEY]
+        if not is_part:
+            logger.warning("%s is damaged, and written again", file)
+        return is_part
+
+    def _write(self, draft, parts, number):
+        rows, schema = self._rows(number), self._schema(parts, number)
+        with (
+            open(draft, "wb") as file,
+            self.parquet.ParquetWriter(
+                file, schema, compression="zstd", use_dictionary=REPEATING
+            ) as writer,
+        ):
+            for block, R in self.blocks.between(rows.start, rows.stop):
+                writer.write_table(self.columns.table(block, R, schema))
+                self._report(block.stop)
+
+    def _report(self, n_done):
+        if self.on_block is not None:
+            self.on_block(n_done, self.blocks.n_users)
+
+
+def _item_names(model):
+    """Return the names of items; those of CompresSAE are the features of vectors."""
+    if isinstance(model, CompresSAE):
+        return None
+    return getattr(model, "feature_names_in_", None)
+
+
+def _digest_of_ids(ids):
+    return None if ids is None else digest_of_ids(ids)

@@ -1,0 +1,134 @@
+"""Folders of parts that are written one by one, and appear when all are there."""
+
+import contextlib
+import hashlib
+import json
+import os
+from typing import NamedTuple
+
+from sksparse_rec._files import draft_of, sync
+
+# Programs that read folders leave out what begins with an underscore or a dot.
+MANIFEST = "_manifest.json"
+ADVICE = (
+    "Repeat the call as it was, remove the folder to start over, or write elsewhere"
+)
+
+
+class Parts(NamedTuple):
+    """A folder, and the digest of what it is made of."""
+
+    folder: os.PathLike
+    digest: str
+
+    def file(self, number, suffix):
+        """Return where a part is once it is complete."""
+        return self.folder / f"part-{number:05d}{suffix}"
+
+
+def open_parts(path, description):
+    """Find the folder that the parts of an export are in, or make it.
+
+    It is ``path`` if that is complete, and ``unfinished(path)`` otherwise.
+
+    Parameters
+    ----------
+    path : Path
+        Its parent exists.
+    description : dict
+        Everything that the parts depend on, as JSON writes it.
+
+    Returns
+    -------
+    parts : Parts
+
+    Raises
+    ------
+    FileExistsError
+        If there is something else at ``path``.
+    ValueError
+        If the parts there belong to another description.
+    """
+    parts = Parts(_find(path), _digest(description))
+    manifest = parts.folder / MANIFEST
+    if manifest.exists():
+        _check_same(manifest, description)
+    else:
+        parts.folder.mkdir(exist_ok=True)
+        _write_whole(manifest, json.dumps(description, indent=1).encode())
+    for draft in parts.folder.glob(".*.part"):
+        # Of a process that was killed. Windows keeps what somebody writes.
+        with contextlib.suppress(OSError):
+            draft.unlink()
+    return parts
+
+
+def unfinished(path):
+    """Return where parts are until all are there."""
+    return path.with_name(f"_{path.name}.unfinished")
+
+
+def write_part(path, write):
+    """Write a part under another name, and rename it once it is on the disk.
+
+    Parameters
+    ----------
+    path : Path
+    write : callable
+        Gets the other name.
+    """
+    draft = draft_of(path.with_name(f".{path.name}"))
+    try:
+        write(draft)
+        sync(draft)
+        os.replace(draft, path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+def publish(parts, path):
+    """Give a folder its name, as all its parts are there."""
+    if parts.folder == path:
+        return
+    if path.exists():
+        # Empty, or it would have been refused.
+        path.rmdir()
+    os.rename(parts.folder, path)
+    sync(path.parent)
+
+
+def _find(path):
+    if not path.exists():
+        return unfinished(path)
+    if not path.is_dir() or (any(path.iterdir()) and not (path / MANIFEST).exists()):
+        raise FileExistsError(
+            f"{path} exists and is no folder of recommendations: remove it, or write "
+            "elsewhere"
+        )
+    return path if (path / MANIFEST).exists() else unfinished(path)
+
+
+def _check_same(path, description):
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        names = sorted(found.keys() | description.keys())
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged: {error}. {ADVICE}") from error
+    wanted = json.loads(json.dumps(description))
+    other = [name for name in names if found.get(name) != wanted.get(name)]
+    if other:
+        raise ValueError(
+            f"{path.parent} holds recommendations that differ from these in "
+            f"{', '.join(other)}. {ADVICE}"
+        )
+
+
+def _write_whole(path, content):
+    write_part(path, lambda draft: draft.write_bytes(content))
+
+
+def _digest(description):
+    content = json.dumps(description, sort_keys=True).encode()
+    return hashlib.sha256(content).hexdigest()
