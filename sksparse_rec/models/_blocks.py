@@ -220,4 +220,6 @@ def _complete_options(model, X, options):
     for name, parameter in signature.parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
             known |= known.pop(name)
+        elif parameter.kind is parameter.VAR_POSITIONAL:
+            del known[name]
     return {k: v for k, v in known.items() if k not in {"X", "k", "allow", "deny"}}
