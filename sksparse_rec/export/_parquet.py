@@ -171,17 +171,15 @@ class _Export:
     def run(self, path):
         """Write the parts that are missing."""
         parts = open_parts(path, self._describe())
-        n_found = 0
         for number in range(self.n_parts):
             if self._is_part(parts, number):
-                n_found += 1
                 self._report(self._rows(number).stop)
                 continue
             file = parts.file(number, SUFFIX)
             write_part(file, lambda draft, n=number: self._write(draft, parts, n))
             logger.info("%s: part %d of %d", path, number + 1, self.n_parts)
         publish(parts, path)
-        logger.info("%s: complete, %d parts were there", path, n_found)
+        logger.info("%s: complete", path)
 
     def _describe(self):
         """Return everything that the files depend on."""

@@ -10,9 +10,7 @@ from sksparse_rec._files import draft_of, sync
 
 # Programs that read folders leave out what begins with an underscore or a dot.
 MANIFEST = "_manifest.json"
-ADVICE = (
-    "Repeat the call as it was, remove the folder to start over, or write elsewhere"
-)
+ADVICE = "Repeat the call as it was, remove that folder, or write elsewhere"
 
 
 class Parts(NamedTuple):
@@ -114,8 +112,10 @@ def _check_same(path, description):
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         names = sorted(found.keys() | description.keys())
-    except (ValueError, AttributeError) as error:
-        raise ValueError(f"{path} is damaged: {error}. {ADVICE}") from error
+    except (ValueError, AttributeError):
+        raise ValueError(
+            f"{path} is damaged: remove {path.parent}, or write elsewhere"
+        ) from None
     wanted = json.loads(json.dumps(description))
     other = [name for name in names if found.get(name) != wanted.get(name)]
     if other:

@@ -127,7 +127,7 @@ class Blocks:
         shape = self.n_users, self.n_items
         self.allow = _as_filter(allow, shape, "allow")
         self.deny = _as_filter(deny, shape, "deny")
-        self.options = _complete_options(model, self.X, options)
+        self.options = _complete_options(model, self.X, self.k, options)
 
     def __iter__(self):
         return self.between(0, self.n_users)
@@ -208,18 +208,16 @@ def _as_filter(items, shape, what):
     return mask
 
 
-def _complete_options(model, X, options):
+def _complete_options(model, X, k, options):
     """Return the options of ``recommend`` with their defaults.
 
     Raises TypeError for one that there is not.
     """
     signature = inspect.signature(model.recommend)
-    bound = signature.bind(X, **options)
+    bound = signature.bind(X, k=k, **options)
     bound.apply_defaults()
     known = dict(bound.arguments)
     for name, parameter in signature.parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
             known |= known.pop(name)
-        elif parameter.kind is parameter.VAR_POSITIONAL:
-            del known[name]
     return {k: v for k, v in known.items() if k not in {"X", "k", "allow", "deny"}}

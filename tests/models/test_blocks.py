@@ -1,5 +1,7 @@
 """Recommendations to everybody in blocks: those of one call, in bounded memory."""
 
+import functools
+import itertools
 import tracemalloc
 
 import numpy as np
@@ -20,7 +22,7 @@ def put_together(blocks):
     """Return the rows of all blocks, which must come in order, and how many."""
     ranges, lists = zip(*blocks, strict=True)
     assert ranges[0].start == 0
-    for before, after in zip(ranges, ranges[1:], strict=False):
+    for before, after in itertools.pairwise(ranges):
         assert before.stop == after.start
     for rows, R in zip(ranges, lists, strict=True):
         assert R.shape[0] == rows.stop - rows.start > 0
@@ -236,9 +238,10 @@ def test_blocks_are_made_when_they_are_asked_for(fitted, history, monkeypatch):
     calls = []
     recommend = CompressedELSA.recommend
 
-    def count(self, X, *args, **options):
+    @functools.wraps(recommend)
+    def count(self, X, **options):
         calls.append(X.shape[0])
-        return recommend(self, X, *args, **options)
+        return recommend(self, X, **options)
 
     monkeypatch.setattr(CompressedELSA, "recommend", count)
     blocks = iter(recommend_in_blocks(fitted, history, block_size=30))
@@ -255,7 +258,7 @@ def test_mistakes_are_told_at_once(fitted, fitted_sae, make, history):
         recommend_in_blocks(make(), history)
     with pytest.raises(ValueError, match="k must be an integer of at least 1, got 0"):
         recommend_in_blocks(fitted, history, 0)
-    with pytest.raises(ValueError, match="'block_size' parameter.* Got 0"):
+    with pytest.raises(ValueError, match=r"'block_size' parameter.* Got 0"):
         recommend_in_blocks(fitted, history, block_size=0)
     with pytest.raises(ValueError, match="X has 89 features"):
         recommend_in_blocks(fitted, history[:, 1:])
