@@ -16,6 +16,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import sksparse_rec
 import sksparse_rec.datasets
+import sksparse_rec.export
 import sksparse_rec.metrics
 import sksparse_rec.model_selection
 import sksparse_rec.plotting
@@ -224,6 +225,7 @@ IGNORED = {
 MODULES = [
     sksparse_rec,
     sksparse_rec.datasets,
+    sksparse_rec.export,
     sksparse_rec.metrics,
     sksparse_rec.model_selection,
     sksparse_rec.plotting,

@@ -1,5 +1,6 @@
 """Files that are there whole or not at all."""
 
+import errno
 import json
 import math
 import os
@@ -10,7 +11,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from sksparse_rec import _files
-from sksparse_rec._files import META, read_arrays, write_arrays
+from sksparse_rec._files import META, locked, read_arrays, write_arrays
 
 ARRAYS = {
     "values": np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4),
@@ -176,3 +177,73 @@ def test_nothing_but_arrays_and_json_is_in_the_file(written):
     assert names == {*ARRAYS, META}
     text = str(np.load(written, allow_pickle=False)[META])
     assert json.loads(text) == META_DATA
+
+
+# Locks
+
+needs_locks = pytest.mark.skipif(_files.fcntl is None, reason="nobody locks here")
+
+
+@needs_locks
+def test_one_at_a_time(tmp_path):
+    path = tmp_path / "lock"
+    with locked(path):
+        for _ in range(2):
+            with pytest.raises(BlockingIOError), locked(path):
+                raise AssertionError
+        with locked(tmp_path / "another"):
+            pass
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(KeyboardInterrupt), locked(path):
+        raise KeyboardInterrupt
+    with locked(path):
+        pass
+
+
+@needs_locks
+def test_a_lock_that_was_left_behind(tmp_path):
+    (tmp_path / "lock").touch()
+    with locked(tmp_path / "lock"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_locks
+def test_a_file_that_was_removed_since_it_was_opened(tmp_path, monkeypatch):
+    path, lock, calls = tmp_path / "lock", _files._lock, []
+
+    def remove_first(file):
+        calls.append(file)
+        if len(calls) < 3:
+            path.unlink()
+        if len(calls) == 2:
+            # And somebody else has made another one.
+            path.touch()
+        lock(file)
+
+    monkeypatch.setattr(_files, "_lock", remove_first)
+    with locked(path):
+        assert len(calls) == 3
+        assert os.path.samestat(os.fstat(calls[2].fileno()), os.stat(path))
+    assert all(file.closed for file in calls)
+
+
+@needs_locks
+def test_a_file_system_without_locks(tmp_path, monkeypatch):
+    codes = [errno.ENOLCK, errno.ENOTSUP, errno.EIO]
+
+    def fail(*given):
+        raise OSError(codes.pop(0), "no")
+
+    monkeypatch.setattr(_files.fcntl, "flock", fail)
+    with locked(tmp_path / "lock"), locked(tmp_path / "lock"):
+        pass
+    with pytest.raises(OSError, match="no") as caught, locked(tmp_path / "lock"):
+        raise AssertionError
+    assert caught.value.errno == errno.EIO
+
+
+def test_a_system_without_locks(tmp_path, monkeypatch):
+    monkeypatch.setattr(_files, "fcntl", None)
+    with locked(tmp_path / "lock"), locked(tmp_path / "lock"):
+        assert list(tmp_path.iterdir()) == []

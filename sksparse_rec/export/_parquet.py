@@ -116,11 +116,11 @@ def recommend_to_parquet(
     skip.
 
     A file is written under a hidden name, and renamed when it is on the disk. Before
-    anything else the model and all of `X` are read once for a digest, at about a
-    gigabyte per second, which is how a repeated call knows that nothing has changed;
-    one that is complete does nothing more. Every file has the digest too, and what is
-    missing or damaged is written again. Every part goes to the logger ``sksparse_rec``
-    at level INFO.
+    anything else the model and all of `X` are read once, in pieces, for a digest, at
+    about half a gigabyte per second, which is how a repeated call knows that nothing
+    has changed; one that is complete does nothing more. Every file has the digest too,
+    and what is missing or damaged is written again. Every part goes to the logger
+    ``sksparse_rec`` at level INFO.
 
     Two processes do not share a folder: to use several machines, give each its rows of
     `X` and a folder of its own. Memory is that of `recommend_in_blocks` and of the ids.
