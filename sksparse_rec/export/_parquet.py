@@ -119,7 +119,7 @@ def recommend_to_parquet(
     anything else the model and all of `X` are read once, in pieces, for a digest, at
     about half a gigabyte per second, which is how a repeated call knows that nothing
     has changed; one that is complete does nothing more. Every file has the digest too,
-    and what is missing or damaged is written again. Every part goes to the logger
+    and what is missing or cut off is written again. Every part goes to the logger
     ``sksparse_rec`` at level INFO.
 
     Two processes do not share a folder: to use several machines, give each its rows of
@@ -209,13 +209,13 @@ class _Export:
         return self.columns.arrow.schema(self.columns.fields, {KEY: mark})
 
     def _is_part(self, parts, number):
-        """Tell whether a part is there and whole; what is damaged has no footer."""
+        """Tell whether a part is there and whole; what is cut off has no footer."""
         file = parts.file(number, SUFFIX)
         if not file.exists():
             return False
         try:
             found = self.parquet.read_schema(file).metadata or {}
-        except self.columns.arrow.ArrowException:
+        except (self.columns.arrow.ArrowException, OSError):
             found = {}
         is_part = found.get(KEY) == self._schema(parts, number).metadata[KEY]
         if not is_part:

@@ -154,7 +154,9 @@ def test_a_full_disk(
 
 
 @pytest.mark.usefixtures("interrupted")
-@pytest.mark.parametrize("damage", ["empty", "cut", "other part", "other export"])
+@pytest.mark.parametrize(
+    "damage", ["empty", "cut", "footer", "other part", "other export"]
+)
 def test_damaged_parts_are_written_again(
     write, path, unfinished, expected, damage, counted, caplog, tmp_path
 ):
@@ -164,6 +166,9 @@ def test_damaged_parts_are_written_again(
         shutil.copy(tmp_path / "other" / PARTS[0], part)
     content = {
         "empty": lambda: b"",
+        "footer": lambda: (
+            part.read_bytes()[:-300] + b"\xff" * 292 + part.read_bytes()[-8:]
+        ),
         "cut": lambda: part.read_bytes()[:-30],
         "other part": lambda: (unfinished / PARTS[1]).read_bytes(),
     }.get(damage, part.read_bytes)()
