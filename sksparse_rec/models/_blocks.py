@@ -95,8 +95,8 @@ def recommend_in_blocks(
     Memory beside `X` is that of one block and of the search in it, bounded by one and
     a quarter times the working memory, and of what a model prepares for a search. A row
     that is larger than that has a block of its own. In formats other than CSR a sparse
-    `X` is converted first. Time is that of `recommend` for all users, which prepares
-    its search for every block: let small blocks be hundreds of users.
+    `X` is converted first. Time is that of `recommend`, which is called for every
+    block: let small ones be hundreds of users.
 
     Examples
     --------
