@@ -32,7 +32,7 @@ def multiply_row(typing_context, columns, start, values, n, words, limits, produ
 
     Returns the lanes whose product reaches its limit, as the bits of a uint64.
     ``words`` is (n_components, WORDS) of uint32, contiguous; ``values``, ``limits`` and
-    ``products`` (LANES,) are float32.
+    ``products`` (LANES,) are float32. A column out of range is taken for the last.
     """
     signature = types.uint64(
         columns, types.int64, values, types.int64, words, limits, products
@@ -44,6 +44,9 @@ def multiply_row(typing_context, columns, start, values, n, words, limits, produ
             for i in (0, 2, 4, 5, 6)
         )
         start, n = arguments[1], arguments[3]
+        shape = context.make_array(signature.args[4])(context, builder, arguments[4])
+        beyond = builder.extract_value(shape.shape, 0)
+        last = builder.sub(beyond, _LONG(1))
         # Two sums of each lane hide the latency of an addition.
         sums = [
             [cgutils.alloca_once_value(builder, _FLOATS(None)) for _ in range(4)]
@@ -52,7 +55,10 @@ def multiply_row(typing_context, columns, start, values, n, words, limits, produ
 
         def step(j, sums):
             column = builder.load(builder.gep(columns, [builder.add(start, j)]))
+            # A file may say anything; a negative column is a huge one here.
             column = builder.zext(column, _LONG)
+            is_inside = builder.icmp_unsigned("<", column, beyond)
+            column = builder.select(is_inside, column, last)
             word = builder.gep(words, [builder.mul(column, _LONG(WORDS))])
             value = _broadcast(builder, builder.load(builder.gep(values, [j])))
             for half in range(2):

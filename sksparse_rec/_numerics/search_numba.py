@@ -32,6 +32,8 @@ from sksparse_rec._numerics.threads import cut_evenly, n_parts, run_parts
 WORTH_THREADS = 2e6
 # Candidates beyond ``k`` that are collected before the best are kept, at least.
 SPARE = 256
+# Items of a block of lists, at most.
+LARGEST_BLOCK = 1 << 16
 # Sums that are compared with a limit at once.
 STRIDE = 32
 
@@ -261,6 +263,9 @@ def _scan(
         for place in range(first, last):
             item = listing[place] if len(listing) else place
             start, stop = indptr[item], indptr[item + 1]
+            if not 0 <= start <= stop <= len(columns) or stop - start > width:
+                # Of a file that is damaged.
+                continue
             widen(values, start, stop, shrunk, row)
             reached = multiply_row(
                 columns, start, row, stop - start, block_words, limits, products
@@ -327,18 +332,23 @@ def _search_lists(
     counts,
 ):
     n_items, n_queries = len(indptr) - 1, len(query_starts) - 1
-    sums = np.empty(block)
+    # Whatever two bytes may say is a place, in a file that is damaged too.
+    sums = np.empty(LARGEST_BLOCK)
     limits, last_ranks = np.full(n_queries, -np.inf), np.zeros(n_queries, np.int64)
     scores, items, counts = scores[part], items[part], counts[part]
     for b in range(first, last):
         begin = b * block
-        size = min(block, n_items - begin)
+        size, base = min(block, n_items - begin), indptr[begin]
+        if base < 0 or base > len(places):
+            continue
         for q in range(n_queries):
             sums[:size] = 0
             for entry in range(query_starts[q], query_starts[q + 1]):
                 latent, weight = latents[entry], weights[entry]
-                stop = indptr[begin] + starts[b, latent + 1]
-                for j in range(indptr[begin] + starts[b, latent], stop):
+                start, stop = base + starts[b, latent], base + starts[b, latent + 1]
+                if start < 0 or stop > len(places):
+                    continue
+                for j in range(start, stop):
                     j = np.uintp(j)
                     sums[places[j]] += np.float64(widened(values[j])) * weight
             place = _first_reaching(sums, 0, size, limits[q])

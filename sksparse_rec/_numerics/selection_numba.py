@@ -54,11 +54,19 @@ _define_widened()
 
 @compile_exactly
 def score(indptr, columns, values, item, profile):
-    """Return the score of an item: a float64 sum in the order of its columns."""
+    """Return the score of an item: a float64 sum in the order of its columns.
+
+    Entries and columns that are not there, in a file that is damaged, are skipped.
+    """
     total = 0.0
-    for j in range(indptr[item], indptr[item + 1]):
+    start, stop = indptr[item], indptr[item + 1]
+    if start < 0 or stop > len(columns):
+        return total
+    for j in range(start, stop):
         j = np.uintp(j)
-        total += np.float64(widened(values[j])) * profile[np.uintp(columns[j])]
+        column = np.uintp(columns[j])
+        if column < np.uintp(len(profile)):
+            total += np.float64(widened(values[j])) * profile[column]
     return total
 
 
@@ -133,6 +141,10 @@ def keep_best(scores, items, companions, n, k, rank):
     for i in range(n):
         missing -= scores[i] > limit
         n_tied += scores[i] == limit
+    if n_tied == 0:
+        # Scores that are not numbers, of values or queries near the end of floats.
+        return limit, np.int64(0)
+    missing = min(max(missing, 1), n_tied)
     ranks = np.empty(n_tied, np.int64)
     n_tied = 0
     for i in range(n):
