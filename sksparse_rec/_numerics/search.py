@@ -123,18 +123,24 @@ def make_lists(rows):
     n_blocks = -(-n_items // block)
     starts = np.zeros((n_blocks, m + 1), np.int32)
     places = np.empty(len(rows.columns), np.uint16)
-    values = np.empty_like(rows.values)
-    for b in range(n_blocks):
-        indptr = rows.indptr[b * block : (b + 1) * block + 1]
+    values = np.empty(len(rows.values), rows.values.dtype)
+    for b, entries, *part in blocks_of_lists(rows, block):
+        starts[b], places[entries], values[entries] = part
+    return Lists(block, starts, places, values)
+
+
+def blocks_of_lists(rows, block):
+    """Yield number, entries, starts, places and values of every block of lists."""
+    for b, first in enumerate(range(0, rows.n_items, block)):
+        indptr = rows.indptr[first : first + block + 1]
         entries = slice(indptr[0], indptr[-1])
         # scipy does not know float16.
         order = np.arange(entries.stop - entries.start, dtype=np.int32)
         columns = rows.columns[entries].astype(np.int32)
-        shape = len(indptr) - 1, m
+        shape = len(indptr) - 1, rows.n_components
         by_latent = sp.csr_array((order, columns, indptr - indptr[0]), shape).tocsc()
-        starts[b], places[entries] = by_latent.indptr, by_latent.indices
-        values[entries] = rows.values[entries][by_latent.data]
-    return Lists(block, starts, places, values)
+        values = rows.values[entries][by_latent.data]
+        yield b, entries, by_latent.indptr, by_latent.indices, values
 
 
 def take_rows(parts, source):

@@ -54,8 +54,8 @@ class Search:
 
     def __init__(self, rows, rank, filters, k, found):
         self.rows, self.k, self.found = rows, k, found
-        self.arrays = rows.indptr, rows.columns, _bits(rows.values)
-        self.rank = np.empty(0, np.int32) if rank is None else rank
+        self.arrays = _plain(rows.indptr), _plain(rows.columns), _bits(rows.values)
+        self.rank = np.empty(0, np.int32) if rank is None else _plain(rank)
         listing = filters.listing
         self.listing = np.empty(0, np.int64) if listing is None else listing
         self.n_listed = rows.n_items if listing is None else len(listing)
@@ -90,7 +90,8 @@ class Search:
             is_listed = np.zeros(self.rows.n_items, np.bool_)
             is_listed[self.listing] = True
         queries = Q.indptr.astype(np.int64), Q.indices.astype(np.int64), Q.data
-        arguments = self.rows.indptr, starts, places, _bits(values), block, is_listed
+        arguments = self.arrays[0], _plain(starts), _plain(places), _bits(values)
+        arguments += block, is_listed
         arguments += self.rank, self.filters, *queries, where, self.k
         run_parts(
             lambda *part: _search_lists(*part, *arguments, *state),
@@ -151,7 +152,24 @@ def capacity_for(k):
 
 
 def _bits(values):
+    values = _plain(values)
     return values.view(np.uint16) if values.dtype == np.float16 else values
+
+
+def _plain(array):
+    """Return an array of the type that functions were compiled for.
+
+    numba compiles anew for read-only arrays, such as those of files. None is written.
+    """
+    return array if array.flags.writeable else np.asarray(_Unlocked(array))
+
+
+class _Unlocked:
+    def __init__(self, array):
+        self.array = array
+        self.__array_interface__ = array.__array_interface__ | {
+            "data": (array.ctypes.data, False)
+        }
 
 
 def _pattern(mask):

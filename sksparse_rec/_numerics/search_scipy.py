@@ -7,6 +7,9 @@ import scipy.sparse as sp
 ITEM_BLOCK = 1 << 13
 # Arrays of the size of a block of scores that exist at once.
 COPIES = 6
+DAMAGED = (
+    "the arrays of the items are damaged: open the file with verify=True to see where"
+)
 
 
 def top_k(rows, rank, Q, k, filters):
@@ -44,11 +47,18 @@ def bytes_of_query(rows, k):
 
 def _rows_at(rows, items):
     """Return rows as a CSR array of float64."""
-    lengths = rows.indptr[items + 1] - rows.indptr[items]
+    starts, stops = rows.indptr[items], rows.indptr[items + 1]
+    lengths = stops - starts
+    # scipy looks at nothing before it computes.
+    is_wrong = (starts < 0) | (stops > len(rows.columns)) | (lengths < 0)
+    if (is_wrong | (lengths > rows.width)).any():
+        raise ValueError(DAMAGED)
     indptr = np.append(0, np.cumsum(lengths))
-    entries = np.repeat(rows.indptr[items] - indptr[:-1], lengths)
+    entries = np.repeat(starts - indptr[:-1], lengths)
     entries += np.arange(indptr[-1])
     columns = rows.columns[entries].astype(np.int32)
+    if len(columns) and not 0 <= columns.min() <= columns.max() < rows.n_components:
+        raise ValueError(DAMAGED)
     values = rows.values[entries].astype(np.float64)
     return sp.csr_array((values, columns, indptr), (len(items), rows.n_components))
 

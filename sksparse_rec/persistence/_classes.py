@@ -5,7 +5,7 @@ A class joins by one entry here. Nothing else in a file is ever called, imported
 
 from sksparse_rec._format import PersistenceError
 from sksparse_rec.models import CompresSAE, CompressedELSA, CompressedELSACV
-from sksparse_rec.persistence._estimators import SavedEstimator
+from sksparse_rec.persistence._estimators import SavedEstimator, SavedObject
 from sksparse_rec.persistence._kinds import (
     Array,
     Csr,
@@ -19,6 +19,7 @@ from sksparse_rec.persistence._kinds import (
     Nullable,
     Optional,
 )
+from sksparse_rec.retrieval import SparseIndex
 
 ITEMS, LATENTS, FEATURES = "n_items", "n_components", "n_features"
 REAL = "float32 float64"
@@ -168,5 +169,10 @@ COMPRES_SAE = SavedEstimator(
 
 CLASSES = {
     entry.cls.__name__: entry
-    for entry in (COMPRESSED_ELSA, COMPRESSED_ELSA_CV, COMPRES_SAE)
+    for entry in (
+        COMPRESSED_ELSA,
+        COMPRESSED_ELSA_CV,
+        COMPRES_SAE,
+        SavedObject(SparseIndex),
+    )
 }

@@ -26,8 +26,8 @@ def save_model(model, path, *, overwrite=False):
 
     Parameters
     ----------
-    model : CompressedELSA, CompressedELSACV or CompresSAE
-        Fitted or not.
+    model : CompressedELSA, CompressedELSACV, CompresSAE or SparseIndex
+        Estimators fitted or not.
     path : str or path-like
         The folder to make, ``model.elsa`` for instance; missing parents are made.
     overwrite : bool, default=False

@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from sksparse_rec._sparse import look_up
-
 
 class Ids:
     """Ids of items by position, and back.
@@ -29,11 +27,10 @@ class Ids:
             If one is not there.
         """
         asked = as_ids(asked, what, self.values.dtype)
-        places, is_known = look_up(self.values[self.order], asked)
+        positions, is_known = self._look_up(asked)
         if not is_known.all():
-            unknown = asked[~is_known][0].item()
-            raise ValueError(f"{what} contains {unknown!r}, which is not in the index")
-        return self.order[places]
+            raise_unknown(asked[~is_known][0].item(), what)
+        return positions
 
     def add(self, new):
         """Return the ids with new ones behind them.
@@ -44,7 +41,7 @@ class Ids:
             If one is there already, or twice among the new ones.
         """
         new = as_ids(new, "ids", self.values.dtype)
-        _, is_known = look_up(self.values[self.order], new)
+        _, is_known = self._look_up(new)
         if is_known.any():
             raise ValueError(
                 f"ids contains {new[is_known][0].item()!r}, which is in the index "
@@ -56,6 +53,29 @@ class Ids:
     def take(self, positions):
         """Return the ids at some positions, in that order."""
         return Ids(self.values[positions])
+
+    def at(self, positions):
+        """Return the ids at some positions, int64 or str as objects."""
+        found = self.values[positions]
+        return found.astype(object) if found.dtype.kind == "U" else found
+
+    def arrays(self):
+        """Return the arrays by name."""
+        return {"ids": self.values, "id_order": self.order}
+
+    def _look_up(self, asked):
+        """Return positions, and which are right; few are looked at, not all."""
+        # Other widths would have numpy copy all; a shortened string is not the same.
+        narrow = asked.astype(self.values.dtype)
+        places = np.searchsorted(self.values, narrow, sorter=self.order)
+        inside = places < len(self.order)
+        positions = np.full(len(asked), -1, dtype=np.int64)
+        positions[inside] = self.order[places[inside]]
+        # Of a file that is damaged.
+        inside &= (positions >= 0) & (positions < len(self.values))
+        is_known = np.zeros(len(asked), dtype=bool)
+        is_known[inside] = self.values[positions[inside]] == asked[inside]
+        return positions, is_known
 
 
 def as_ids(ids, what="ids", like=None):
@@ -98,6 +118,11 @@ def as_ids(ids, what="ids", like=None):
             f"{kinds[like.kind == 'U']}"
         )
     return array if array.dtype.kind == "U" else array.astype(np.int64)
+
+
+def raise_unknown(unknown, what):
+    """Raise for an id that is not there."""
+    raise ValueError(f"{what} contains {unknown!r}, which is not in the index")
 
 
 def check_distinct(ids):

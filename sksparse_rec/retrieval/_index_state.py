@@ -5,10 +5,12 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from sksparse_rec._format import check_csr
 from sksparse_rec._numerics import search as kernels
 from sksparse_rec._validation import check_length
 from sksparse_rec.retrieval._ids import Ids
 from sksparse_rec.retrieval._items import own_items
+from sksparse_rec.retrieval._packed_ids import PackedIds
 from sksparse_rec.retrieval._search import Searchable, ranks
 
 ARRAYS = (
@@ -27,11 +29,15 @@ ARRAYS = (
 
 
 class State(NamedTuple):
-    """All that an index knows, replaced as a whole."""
+    """All that an index knows, replaced as a whole.
+
+    ``is_checked`` is False for arrays of a file that nobody has looked at.
+    """
 
     items: Searchable
-    ids: Ids | None
+    ids: Ids | PackedIds | None
     popularity: np.ndarray | None
+    is_checked: bool = True
 
     @property
     def n_items(self):
@@ -50,7 +56,7 @@ class State(NamedTuple):
             "rank": items.rank,
         }
         if self.ids is not None:
-            arrays |= {"ids": self.ids.values, "id_order": self.ids.order}
+            arrays |= self.ids.arrays()
         if lists is not None:
             arrays |= {
                 "list_starts": lists.starts,
@@ -58,6 +64,20 @@ class State(NamedTuple):
                 "list_values": lists.values,
             }
         return {name: array for name, array in arrays.items() if array is not None}
+
+    def array(self, name):
+        """Return an array by its name, or None."""
+        if name == "ids":
+            return None if self.ids is None else self.ids.values
+        return self.arrays().get(name)
+
+    def rows(self):
+        """Return the items, of which others are made, checked if nobody has."""
+        rows = self.items.rows
+        if not self.is_checked:
+            shape = rows.n_items, rows.n_components
+            check_csr(rows.values, rows.columns, rows.indptr, shape, "the index")
+        return rows
 
     def numbers(self):
         """Return what is to be known beside the arrays, by name."""
@@ -78,10 +98,12 @@ class State(NamedTuple):
         """Return the ids at some positions; -1 is none of them."""
         if self.ids is None:
             return positions
-        values = self.ids.values
-        if values.dtype.kind == "U":
-            return np.append(values.astype(object), None)[positions]
-        return np.append(values, -1)[positions]
+        is_there = positions >= 0
+        ids = self.ids.at(positions[is_there])
+        missing = None if ids.dtype == object else -1
+        found = np.full(positions.shape, missing, dtype=ids.dtype)
+        found[is_there] = ids
+        return found
 
     def positions_of(self, items, what):
         """Turn a list of ids into positions; masks and None stay what they are."""
@@ -114,7 +136,7 @@ def make_state(rows, ids, popularity, inverted):
     return State(items, ids, popularity)
 
 
-def restore_state(arrays, numbers):
+def restore_state(arrays, numbers, is_checked=True):
     """Return the state that ``State.arrays`` and ``State.numbers`` describe.
 
     The arrays may be mapped from files: none of them is read.
@@ -127,9 +149,12 @@ def restore_state(arrays, numbers):
         lists = kernels.Lists(numbers["list_block"], *(arrays[name] for name in names))
     if "ids" in arrays:
         ids = Ids(arrays["ids"], arrays["id_order"])
+    elif "ids.text" in arrays:
+        names = "ids.text", "ids.starts", "id_order"
+        ids = PackedIds(*(arrays[name] for name in names))
     rows, lengths = kernels.Rows(*parts, *facts), arrays["latent_lengths"]
     items = Searchable(rows, arrays.get("rank"), lists, lengths, learns=False)
-    return State(items, ids, arrays.get("popularity"))
+    return State(items, ids, arrays.get("popularity"), is_checked)
 
 
 def compact_rows(rows, dtype, name, n_components=None):
