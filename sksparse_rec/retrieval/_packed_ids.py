@@ -9,7 +9,7 @@ from sksparse_rec._format import PersistenceError, unpack_names
 from sksparse_rec.retrieval._ids import Ids, as_ids, raise_unknown
 
 # Fewer than one id in so many is looked for by itself.
-FEW = 16
+FEW = 32
 
 
 class PackedIds:

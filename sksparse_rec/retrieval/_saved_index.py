@@ -18,7 +18,9 @@ from sksparse_rec._format import (
 )
 from sksparse_rec._numerics import search as kernels
 from sksparse_rec._sparse import BLOCK_ENTRIES, extremes
+from sksparse_rec.retrieval._ids import Ids
 from sksparse_rec.retrieval._index_state import restore_state
+from sksparse_rec.retrieval._packed_ids import PackedIds
 from sksparse_rec.retrieval._search import ranks
 
 NUMBERS = {
@@ -56,10 +58,10 @@ DTYPES = {
 
 def take_apart(state, inverted):
     """Return the arrays of an index by name, and the rest for JSON."""
-    arrays = state.arrays()
-    if arrays.get("ids", np.empty(0)).dtype.kind == "U":
-        names = pack_names(arrays.pop("ids").tolist(), "ids")
-        arrays["ids.text"], arrays["ids.starts"] = names
+    ids = state.ids
+    if isinstance(ids, Ids) and ids.values.dtype.kind == "U":
+        ids = PackedIds(*pack_names(ids.values.tolist(), "ids"), ids.order)
+    arrays = state._replace(ids=ids).arrays()
     content = state.numbers() | {"inverted": inverted}
     for name in ("peak", "norm"):
         content[name] = float(content[name])
