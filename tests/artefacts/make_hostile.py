@@ -1,4 +1,4 @@
-"""Make saved models that must not be loaded, out of one that may.
+"""Make saved models and indexes that must not be loaded, out of two that may.
 
 python tests/artefacts/make_hostile.py
 """
@@ -10,18 +10,21 @@ from pathlib import Path
 
 from hostile_arrays import ARRAYS
 from hostile_files import FILES
+from hostile_index import INDEX
 from saved_parts import Saved
 
 HERE = Path(__file__).parent
-BASE = HERE / "format-1" / "CompressedELSA"
+BASE = HERE / "format-1"
 
 
 def make_all(folder):
     """Write all hostile folders, and what their errors have to say."""
-    saved = Saved(BASE)
-    cases = FILES | ARRAYS
-    for name, (_, make) in cases.items():
-        make(folder / name, deepcopy(saved))
+    cases = {}
+    for kind, of_kind in (("CompressedELSA", FILES | ARRAYS), ("SparseIndex", INDEX)):
+        saved = Saved(BASE / kind)
+        for name, (_, make) in of_kind.items():
+            make(folder / name, deepcopy(saved))
+        cases |= of_kind
     reasons = {name: reason for name, (reason, _) in cases.items()}
     text = json.dumps(reasons, indent=1, sort_keys=True, ensure_ascii=False)
     (folder / "reasons.json").write_text(text + "\n", encoding="utf-8")

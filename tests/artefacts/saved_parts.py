@@ -13,12 +13,14 @@ START = b'{\n "digest": "'
 # By the letters of struct, what the manifest and what the header call them.
 DTYPES = {
     "B": ("uint8", "U8"),
+    "H": ("uint16", "U16"),
     "i": ("int32", "I32"),
     "q": ("int64", "I64"),
     "f": ("float32", "F32"),
     "d": ("float64", "F64"),
 }
-WIDTHS = {"BOOL": 1, "U8": 1, "F8_E4M3": 1, "I32": 4, "F32": 4, "I64": 8, "F64": 8}
+WIDTHS = {"BOOL": 1, "U8": 1, "F8_E4M3": 1, "U16": 2, "I32": 4, "F32": 4}
+WIDTHS |= {"I64": 8, "F64": 8}
 
 
 class Saved:

@@ -4,12 +4,19 @@ import copy
 import hashlib
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sksparse_rec import PersistenceError, load_model, save_model, top_items
+from sksparse_rec import (
+    PersistenceError,
+    SparseIndex,
+    load_model,
+    save_model,
+    top_items,
+)
 from sksparse_rec._format import read_folder, write_folder
 from sksparse_rec._format._manifest import VERSION
 
@@ -57,6 +64,20 @@ def test_models_of_every_version_load(folder):
     assert not hasattr(load_model(folder / "unfitted"), "item_embeddings_")
 
 
+@pytest.mark.parametrize("folder", VERSIONS, ids=lambda folder: folder.name)
+@pytest.mark.usefixtures("scripts")
+def test_indexes_of_every_version_open(folder):
+    from make_index import answers
+
+    expected = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    for index in (
+        SparseIndex.open(folder / "SparseIndex"),
+        SparseIndex.open(folder / "SparseIndex", verify=True),
+        load_model(folder / "SparseIndex"),
+    ):
+        assert answers(index) == expected
+
+
 @pytest.mark.usefixtures("scripts")
 def test_the_scripts_make_these_files(tmp_path):
     from make_hostile import make_all
@@ -78,6 +99,28 @@ def test_hostile_models_are_refused(name):
     with pytest.raises(PersistenceError, match=REASONS[name]) as error:
         load_model(HOSTILE / name)
     assert len(str(error.value)) < 1500
+
+
+INDEXES = [name for name in REASONS if name.startswith("index-")]
+
+
+@pytest.mark.parametrize("name", INDEXES)
+@pytest.mark.usefixtures("scripts")
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+def test_hostile_indexes_are_refused_or_harmless(name):
+    from make_index import answers
+
+    path = HOSTILE / name
+    with pytest.raises(PersistenceError, match=REASONS[name]):
+        SparseIndex.open(path, verify=True)
+    if name.startswith("index-form-"):
+        with pytest.raises(PersistenceError, match=REASONS[name]):
+            SparseIndex.open(path)
+        return
+    index = SparseIndex.open(path)
+    for use in (answers, lambda index: index.add(["new"], np.ones((1, 8)))):
+        with suppress(ValueError, IndexError):
+            use(index)
 
 
 # Digests are there for damage: whoever lies can compute them.

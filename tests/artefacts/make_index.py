@@ -1,0 +1,51 @@
+"""Save one small index, as the format is now.
+
+    python tests/artefacts/make_index.py
+
+As the models of ``make_models.py`` it is made once in each version of the format.
+``index.json`` has what it answered.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from sksparse_rec import SparseIndex
+from sksparse_rec._format._manifest import VERSION
+
+HERE = Path(__file__).parent
+
+
+def rows():
+    """Six rows of eight numbers, half of them zero."""
+    rng = np.random.default_rng(0)
+    A = rng.normal(size=(6, 8)) * (rng.random((6, 8)) < 0.5)
+    A[4] = A[0]
+    return A
+
+
+def index():
+    """An index of all that there can be."""
+    return SparseIndex(
+        rows(),
+        ids=["apple", "ořech", "梨", "", "a b", "z"],
+        popularity=[3, 1, 4, 1, 5, 9],
+    )
+
+
+def answers(index):
+    """Return lists and scores that an opened index has to repeat."""
+    ids, scores = index.search_ids(rows(), 3, deny=["z"])
+    return {"ids": ids.tolist(), "scores": scores.tolist()}
+
+
+def main():
+    folder = HERE / f"format-{VERSION}"
+    index().save(folder / "SparseIndex")
+    text = json.dumps(answers(index()), indent=1, ensure_ascii=False)
+    (folder / "index.json").write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
