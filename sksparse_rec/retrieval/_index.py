@@ -376,8 +376,8 @@ class SparseIndex:
         search reads or writes outside of the arrays, whatever they hold. ``add``,
         ``remove`` and ``update`` check the embeddings, as they read them all.
 
-        ``verify=True`` takes about 4 seconds for a million items of 32 non-zeros, with
-        ``inverted``, and memory of ids that are strings.
+        ``verify=True`` takes about 3 seconds for a million items of 32 non-zeros, and
+        memory for ids that are strings.
 
         Pickling writes the contents, not the path: open the folder in each process.
         Do not edit or shorten the file while it is open: ``save`` replaces it.
