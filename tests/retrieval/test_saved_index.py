@@ -15,6 +15,7 @@ from numpy.testing import assert_array_equal
 
 from sksparse_rec import PersistenceError, SparseIndex, load_model, save_model
 from sksparse_rec._format import read_folder, write_folder
+from sksparse_rec._numerics.search import load_compiled_search
 from sksparse_rec._sparse import is_mapped
 
 N_ITEMS, N_COMPONENTS = 90, 12
@@ -209,7 +210,7 @@ def test_opening_reads_no_array(path, rng):
     # The manifest and the header.
     assert bytes_read() - before < 50_000
     size, resident = mapped_bytes(path)
-    assert size > 10_000_000
+    assert size > 5_000_000
     assert resident < 200_000
     query = sp.csr_array(([1.0], ([0], [9])), (1, 512))
     found = opened.search_ids(query, 5, deny=[ids[7]])
@@ -314,7 +315,7 @@ def test_damaged_arrays_do_no_harm(folder, path, Q):
 def test_any_number_in_place_of_any_other(folder, path, Q, value):
     for name in folder.content:
         content = folder.content | {name: value}
-        if name == "inverted" and value is True:
+        if repr(content) == repr(folder.content):
             continue
         write_folder(path, "SparseIndex", folder.arrays, content, overwrite=True)
         with pytest.raises(PersistenceError):
@@ -344,9 +345,8 @@ def test_other_folders(path, tmp_path):
 
 def test_columns_out_of_range_are_never_looked_up(path):
     """What a search reads instead is in the arrays."""
-    pytest.importorskip("numba")
-    from sksparse_rec._numerics import search
-
+    if load_compiled_search() is None:
+        pytest.skip("without numba the search raises")
     m = 8
     A = np.eye(m)[[0, 1, 2, 7]]
     SparseIndex(A, inverted=False).save(path)
@@ -355,7 +355,6 @@ def test_columns_out_of_range_are_never_looked_up(path):
     columns[:] = [0, 60_000, 8, 7]
     write_folder(path, "SparseIndex", folder.arrays, folder.content, overwrite=True)
     index = SparseIndex.open(path)
-    assert search.load_compiled_search() is not None
     R = index.search(np.arange(1.0, m + 1)[None], 4).toarray()
     assert_array_equal(R, [[1, 0, 0, 8]])
     with pytest.raises(PersistenceError, match="index 60000, out of range"):
