@@ -71,7 +71,7 @@ class CompresSAE(
     nested : bool, default=False
         Train codes of half and a quarter of ``n_nonzero`` too, so that one model serves
         ``transform(X, n_nonzero=...)`` well at smaller sizes, for a little quality at
-        the full one and half as much time again.
+        the full one and some time.
     n_nonzero_start : int, default=None
         Entries at the start, if more than ``n_nonzero``; they fall to it over half of
         the epochs. It can save latents that start at random; data do not need it.
