@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 from _code_data import describe_corpus, split_corpus, true_neighbours, unit_rows
-from _harness import run_job, write_record
-from _plan import record_path
+from _harness import run_job
+from _plan import keep
 
 CUT_OFFS = (10, 100)
 
@@ -48,11 +48,7 @@ def _run_split(corpus, seed, jobs, options, folder, deadline):
                     found = [lists[name] for name in lists.files]
                 for point, ids in zip(record["points"], found, strict=True):
                     point["metrics"] = neighbours_found(ids, truth)
-            write_record(record_path(folder, job), record)
-            print(
-                f"{corpus.name} {job.name} seed {seed}: {summarize_codes(record)}",
-                flush=True,
-            )
+            keep(record, folder, job, summarize_codes)
 
 
 def save_vectors(folder, catalog, queries):
@@ -108,18 +104,7 @@ def neighbours_found(ids, truth):
 
 
 def summarize_codes(record):
-    """Summarize a record in a line.
-
-    Parameters
-    ----------
-    record : dict
-
-    Returns
-    -------
-    str
-    """
-    if record["status"] != "ok":
-        return f"{record['status']} {record.get('error', '')}"
+    """Summarize the neighbours that are kept at each size, and the seconds."""
     scores = ", ".join(
         f"{point.get('family', record['family'])} {point['bytes']} bytes "
         f"{point['metrics']['recall@100']:.3f}"

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 import torch
-from _process import _versions, peak_memory, reset_peak_memory
+from _process import hand_back, timed_fit
 
 QUERIES_PER_BATCH = 256
 QUERY_REPEATS = 5
@@ -60,23 +60,9 @@ def run_codes(make_model, packages):
     # First calls load libraries and start threads; that is not training.
     _warm_up(make_model(task), X.shape[1])
     model = make_model(task)
-    report = {"baseline_bytes": reset_peak_memory()}
-    wall, cpu = time.perf_counter(), time.process_time()
-    model.fit(X)
-    report |= {
-        "fit_seconds": time.perf_counter() - wall,
-        "fit_cpu_seconds": time.process_time() - cpu,
-        "fit_peak_bytes": peak_memory(),
-    }
+    report = timed_fit(model, X)
     points, lists = measure(model.levels(), X, queries, task["k"])
-    report |= {
-        "points": points,
-        "process_peak_bytes": peak_memory(),
-        "versions": _versions(packages),
-        **model.describe(),
-    }
-    np.savez(task["lists"], *lists)
-    Path(task["report"]).write_text(json.dumps(report))
+    hand_back(task, report, model, points, lists, packages)
 
 
 def measure(levels, X, queries, k):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from _data import describe_dataset, split_dataset, split_validation
 from _environment import HERE
-from _harness import run_job, save_split, write_record
+from _harness import Job, run_job, save_split, write_record
 
 RESULTS = HERE / "results"
 
@@ -100,6 +100,37 @@ def suffix(settings):
     return f"@{named}" if named else ""
 
 
+def plan_families(options, datasets, own_families, runs_for):
+    """Yield the runs of families of systems, a seed at a time.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        With ``datasets``, ``seeds``, ``families`` and ``settings``.
+    datasets : dict
+        Data sets by name.
+    own_families : sequence of str
+        Those that ``--set`` changes.
+    runs_for : callable
+        ``runs_for(family, dataset, seed)`` gives systems by the names of their records.
+
+    Yields
+    ------
+    Job
+    """
+    choices = itertools.product(options.datasets, options.seeds, options.families)
+    for dataset, seed, family in choices:
+        settings = options.settings if family in own_families else ()
+        for name, system in runs_for(family, dataset, seed).items():
+            yield Job(
+                name + suffix(settings),
+                system.with_settings(dict(settings)),
+                datasets[dataset],
+                seed,
+                family + suffix(settings),
+            )
+
+
 def run_jobs(jobs, options, benchmark, run_dataset=None):
     """Run what is not recorded yet, in the given order, until the time is up.
 
@@ -163,11 +194,7 @@ def _run_dataset(dataset, jobs, options, folder, deadline):
                     timeout=options.timeout,
                     rival_python=options.rival_python,
                 )
-                write_record(record_path(folder, job), record)
-                print(
-                    f"{dataset.name} {job.name} seed {seed}: {summarize(record)}",
-                    flush=True,
-                )
+                keep(record, folder, job, summarize)
 
 
 def record_path(folder, job):
@@ -175,19 +202,26 @@ def record_path(folder, job):
     return folder / job.dataset.name / f"{job.name}-seed{job.seed}.json"
 
 
-def summarize(record):
-    """Summarize a record in a line.
+def keep(record, folder, job, summarize):
+    """Write the record of a job and say in a line what is in it.
 
     Parameters
     ----------
     record : dict
-
-    Returns
-    -------
-    str
+    folder : Path
+    job : Job
+    summarize : callable
+        From a record of a run that went well to a str.
     """
-    if record["status"] != "ok":
-        return f"{record['status']} {record.get('error', '')}"
+    write_record(record_path(folder, job), record)
+    line = f"{record['status']} {record.get('error', '')}"
+    if record["status"] == "ok":
+        line = summarize(record)
+    print(f"{job.dataset.name} {job.name} seed {job.seed}: {line}", flush=True)
+
+
+def summarize(record):
+    """Summarize quality, seconds and memory."""
     extra = (record["fit_peak_bytes"] - record["baseline_bytes"]) / 1e6
     scores = ", ".join(
         f"{point['size']}: {point['metrics']['ndcg@100']:.4f}"

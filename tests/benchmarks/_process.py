@@ -59,19 +59,53 @@ def run_task(make_model, packages):
     started = time.perf_counter()
     model.prepare(data)
     report = {"prepare_seconds": time.perf_counter() - started}
-    report["baseline_bytes"] = reset_peak_memory()
+    report |= timed_fit(model, data)
+    points, lists = _recommend(model, data.history, task["k"])
+    hand_back(task, report, model, points, lists, packages)
+
+
+def timed_fit(model, data):
+    """Train a model, and return what that took.
+
+    Parameters
+    ----------
+    model : object
+        With ``fit(data)``.
+    data : object
+
+    Returns
+    -------
+    dict
+        Facts for the record.
+    """
+    baseline = reset_peak_memory()
     wall, cpu = time.perf_counter(), time.process_time()
     model.fit(data)
-    report |= {
+    return {
+        "baseline_bytes": baseline,
         "fit_seconds": time.perf_counter() - wall,
         "fit_cpu_seconds": time.process_time() - cpu,
         "fit_peak_bytes": peak_memory(),
     }
-    points, lists = _recommend(model, data.history, task["k"])
+
+
+def hand_back(task, report, model, points, lists, packages):
+    """Write the report and the lists where the task says.
+
+    Parameters
+    ----------
+    task, report : dict
+    model : object
+        With ``describe()``.
+    points : list of dict
+    lists : list of ndarray
+        Those of each point.
+    packages : iterable of str
+    """
     report |= {
         "points": points,
         "process_peak_bytes": peak_memory(),
-        "versions": _versions(packages),
+        "versions": versions_of(packages),
         **model.describe(),
     }
     np.savez(task["lists"], *lists)
@@ -141,7 +175,7 @@ def peak_memory():
         return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _versions(packages):
+def versions_of(packages):
     versions = {"python": platform.python_version()}
     for package in packages:
         try:

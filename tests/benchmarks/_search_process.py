@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from _process import _versions, peak_memory, reset_peak_memory
+from _process import peak_memory, reset_peak_memory, versions_of
 from _search_data import make_items, make_queries, make_vectors
 
 K = 100
@@ -73,7 +73,7 @@ def run_search(make_searcher, packages):
     report |= {
         "bytes_per_item": searcher.nbytes / n_items,
         "process_peak_bytes": peak_memory(),
-        "versions": _versions(packages),
+        "versions": versions_of(packages),
         **getattr(searcher, "facts", {}),
     }
     Path(task["report"]).write_text(json.dumps(report))

@@ -2,8 +2,7 @@
 
 from _budgets import FAMILIES, default_runs
 from _data import DATASETS, DEFAULT_DATASETS
-from _harness import Job
-from _plan import add_settings_option, make_parser, run_jobs, suffix
+from _plan import add_settings_option, make_parser, plan_families, run_jobs
 
 # The families that --set changes.
 OWN_FAMILIES = ("anchors-path", "anchors-fit", "anchors-weighted")
@@ -28,30 +27,13 @@ def main():
 
 
 def plan(options):
-    """Yield the runs, a seed at a time.
+    """Return the runs of `_plan.plan_families`."""
 
-    Parameters
-    ----------
-    options : argparse.Namespace
+    def runs_for(family, dataset, seed):
+        is_first = seed == options.seeds[0]
+        return default_runs(family, dataset, is_first, options.levels)
 
-    Yields
-    ------
-    Job
-    """
-    for dataset in options.datasets:
-        for seed in options.seeds:
-            for family in options.families:
-                settings = options.settings if family in OWN_FAMILIES else ()
-                is_first = seed == options.seeds[0]
-                runs = default_runs(family, dataset, is_first, options.levels)
-                for name, system in runs.items():
-                    yield Job(
-                        name + suffix(settings),
-                        system.with_settings(dict(settings)),
-                        DATASETS[dataset],
-                        seed,
-                        family + suffix(settings),
-                    )
+    return plan_families(options, DATASETS, OWN_FAMILIES, runs_for)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from _code_data import CORPORA, make_factors
 from _code_plan import run_corpus
 from _codes import FAMILIES, LEVELS, OWN_FAMILIES, runs_of, speed_runs
 from _harness import Job
-from _plan import add_settings_option, make_parser, run_jobs, suffix
+from _plan import add_settings_option, make_parser, plan_families, run_jobs, suffix
 
 
 def main():
@@ -44,28 +44,12 @@ def main():
 
 
 def plan(options):
-    """Yield the runs, a seed at a time.
+    """Return the runs of `_plan.plan_families`."""
 
-    Parameters
-    ----------
-    options : argparse.Namespace
+    def runs_for(family, dataset, seed):
+        return runs_of(family, options.levels)
 
-    Yields
-    ------
-    Job
-    """
-    for dataset in options.datasets:
-        for seed in options.seeds:
-            for family in options.families:
-                settings = options.settings if family in OWN_FAMILIES else ()
-                for name, system in runs_of(family, options.levels).items():
-                    yield Job(
-                        name + suffix(settings),
-                        system.with_settings(dict(settings)),
-                        CORPORA[dataset],
-                        seed,
-                        family + suffix(settings),
-                    )
+    return plan_families(options, CORPORA, OWN_FAMILIES, runs_for)
 
 
 def plan_speed(options):

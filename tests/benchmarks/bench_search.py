@@ -4,8 +4,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from _harness import Job, run_system, write_record
-from _plan import make_parser, record_path, run_jobs
+from _harness import Job, run_system
+from _plan import keep, make_parser, run_jobs
 from _search import SEARCH_SYSTEMS
 from _search_data import Catalogue, describe_catalogue
 
@@ -54,23 +54,11 @@ def run_catalogue(catalogue, jobs, options, folder, deadline):
                 options.timeout,
                 options.rival_python,
             )
-        write_record(record_path(folder, job), record)
-        print(f"{catalogue.name} {job.name}: {summarize_search(record)}", flush=True)
+        keep(record, folder, job, summarize_search)
 
 
 def summarize_search(record):
-    """Summarize a record in a line.
-
-    Parameters
-    ----------
-    record : dict
-
-    Returns
-    -------
-    str
-    """
-    if record["status"] != "ok":
-        return f"{record['status']} {record.get('error', '')}"
+    """Summarize the milliseconds of each load."""
     return ", ".join(
         f"{point['load']} {point['seconds'] * 1e3:.2f} ms" for point in record["points"]
     )
