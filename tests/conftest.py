@@ -1,6 +1,7 @@
 """Fixtures shared by the whole suite, doctests included."""
 
 import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,11 @@ import scipy.sparse as sp
 import torch
 from sklearn.utils import Bunch
 
-from sksparse_rec.datasets import make_interactions
+from sksparse_rec.datasets import (
+    make_interactions,
+    open_interactions,
+    save_interactions,
+)
 
 # Two busy cores make torch's default thread count spin: see docs/contributing.
 torch.set_num_threads(1)
@@ -22,6 +27,34 @@ def development_data():
     if not folder or not Path(folder).is_dir():
         pytest.skip("SKSPARSE_REC_DATA does not name a folder of development data")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def peak_of():
+    """A function that calls another: what it returns, and the most bytes it held."""
+
+    def peak_of(call):
+        tracemalloc.start()
+        try:
+            result = call()
+            return result, tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    return peak_of
+
+
+@pytest.fixture
+def many_histories(tmp_path):
+    """A mapped matrix of 40,000 users with 50 of 500 items each."""
+    rng = np.random.default_rng(0)
+    n_users, length, n_items = 40_000, 50, 500
+    items = np.sort(rng.integers(0, n_items - length, (n_users, length)), axis=1)
+    items += np.arange(length)
+    starts = np.arange(0, items.size + 1, length)
+    X = sp.csr_array((np.ones(items.size), items.ravel(), starts), (n_users, n_items))
+    save_interactions(X, tmp_path / "X")
+    return open_interactions(tmp_path / "X")
 
 
 @pytest.fixture(scope="session")

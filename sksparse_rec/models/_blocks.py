@@ -3,7 +3,6 @@
 import bisect
 import inspect
 
-import numpy as np
 import scipy.sparse as sp
 from sklearn import get_config
 from sklearn.utils.validation import check_is_fitted
@@ -15,7 +14,7 @@ from sksparse_rec._validation import (
     check_columns,
     validate_params,
 )
-from sksparse_rec.retrieval import check_k
+from sksparse_rec.retrieval import check_k, check_mask_shape, is_mask_for_each
 
 # Bytes for an entry of the result and for one of a history or a mask: values and
 # indices, and the copies that are made of both on the way.
@@ -185,11 +184,6 @@ def take_rows(X, rows):
     return X.iloc[rows] if hasattr(X, "iloc") else X[rows]
 
 
-def is_mask_for_each(items):
-    """Tell whether ``allow`` or ``deny`` has a row for each user."""
-    return sp.issparse(items) or (np.ndim(items) == 2 and not isinstance(items, list))
-
-
 def count_items(model, X):
     """Return the width of what a model recommends from ``X``."""
     embeddings = getattr(model, "item_embeddings_", None)
@@ -200,11 +194,7 @@ def _as_filter(items, shape, what):
     if items is None or not is_mask_for_each(items):
         return items
     mask = as_rows(items)
-    if tuple(mask.shape) != shape:
-        raise ValueError(
-            f"{what} is a mask of shape {tuple(mask.shape)}, but one row for each user "
-            f"and one column for each item make {shape}"
-        )
+    check_mask_shape(mask, shape, what)
     return mask
 
 

@@ -3,6 +3,8 @@
 from sksparse_rec.retrieval._index import SparseIndex
 from sksparse_rec.retrieval._items import (
     check_k,
+    check_mask_shape,
+    is_mask_for_each,
     item_candidates,
     item_positions,
     own_items,
@@ -19,6 +21,8 @@ from sksparse_rec.retrieval._top_items import top_items
 __all__ = [
     "SparseIndex",
     "check_k",
+    "check_mask_shape",
+    "is_mask_for_each",
     "item_candidates",
     "item_positions",
     "own_items",

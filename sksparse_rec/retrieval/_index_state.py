@@ -9,7 +9,7 @@ from sksparse_rec._format import check_csr
 from sksparse_rec._numerics import search as kernels
 from sksparse_rec._validation import check_length
 from sksparse_rec.retrieval._ids import Ids
-from sksparse_rec.retrieval._items import own_items
+from sksparse_rec.retrieval._items import bool_mask, is_mask_for_each, own_items
 from sksparse_rec.retrieval._packed_ids import PackedIds
 from sksparse_rec.retrieval._search import Searchable, ranks
 
@@ -113,17 +113,8 @@ class State(NamedTuple):
 
     def excluded(self, items, n_queries, n_items):
         """Return what each query must not find as a mask."""
-        if _is_each(items):
-            mask = sp.csr_array(items)
-            if mask.shape != (n_queries, n_items):
-                raise ValueError(
-                    f"exclude is a mask of shape {mask.shape}, but one row for each "
-                    f"query and one column for each item make {(n_queries, n_items)}"
-                )
-            mask = mask.astype(bool)
-            mask.sum_duplicates()
-            mask.eliminate_zeros()
-            return mask
+        if is_mask_for_each(items):
+            return bool_mask(items, (n_queries, n_items), "exclude", "query")
         positions = self.own_ids().find(items, "exclude")
         check_count(positions, n_queries, "exclude", "queries")
         return own_items(positions, n_items)
@@ -210,8 +201,4 @@ def check_count(values, expected, name, of_what="rows"):
 
 
 def _is_mask(items):
-    return _is_each(items) or np.asarray(items).dtype.kind == "b"
-
-
-def _is_each(items):
-    return sp.issparse(items) or (np.ndim(items) == 2 and not isinstance(items, list))
+    return is_mask_for_each(items) or np.asarray(items).dtype.kind == "b"

@@ -76,6 +76,30 @@ def _positions_of_names(wanted, names, what):
     return np.array([where[name] for name in wanted], dtype=np.int64)
 
 
+def is_mask_for_each(items):
+    """Tell whether a filter has a row for each user."""
+    return sp.issparse(items) or (np.ndim(items) == 2 and not isinstance(items, list))
+
+
+def check_mask_shape(mask, shape, what, who="user"):
+    """Raise unless a mask has a row for each of those who ask."""
+    if tuple(mask.shape) != shape:
+        raise ValueError(
+            f"{what} is a mask of shape {tuple(mask.shape)}, but one row for each "
+            f"{who} and one column for each item make {shape}"
+        )
+
+
+def bool_mask(items, shape, what, who="user"):
+    """Return a mask of a row for each as a CSR array of bool without zeros."""
+    mask = sp.csr_array(items)
+    check_mask_shape(mask, shape, what, who)
+    mask = mask.astype(bool)
+    mask.sum_duplicates()
+    mask.eliminate_zeros()
+    return mask
+
+
 def item_filter(items, n_users, n_items, names, what):
     """Split ``allow`` or ``deny`` into a mask for all users and one for each.
 
@@ -86,17 +110,8 @@ def item_filter(items, n_users, n_items, names, what):
     """
     if items is None:
         return None, None
-    if sp.issparse(items) or (np.ndim(items) == 2 and not isinstance(items, list)):
-        mask = sp.csr_array(items)
-        if mask.shape != (n_users, n_items):
-            raise ValueError(
-                f"{what} is a mask of shape {mask.shape}, but one row for each user "
-                f"and one column for each item make {(n_users, n_items)}"
-            )
-        mask = mask.astype(bool)
-        mask.sum_duplicates()
-        mask.eliminate_zeros()
-        return None, mask
+    if is_mask_for_each(items):
+        return None, bool_mask(items, (n_users, n_items), what)
     for_all = np.zeros(n_items, dtype=bool)
     for_all[item_positions(items, n_items, names, what)] = True
     return for_all, None

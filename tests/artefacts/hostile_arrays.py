@@ -1,6 +1,6 @@
 """Whole files whose arrays and values are not those of a model."""
 
-from saved_parts import registry
+from saved_parts import edit, registry
 
 HUGE = 1 << 40
 POPULARITY = "item_popularity_"
@@ -32,16 +32,6 @@ changed(
 )
 
 
-def _set(name, format_, **places):
-    def change(saved):
-        values = saved.values(name, format_)
-        for place, value in places.items():
-            values[int(place.strip("_"))] = value
-        saved.put(name, format_, values)
-
-    return change
-
-
 EMBEDDINGS = "item_embeddings_"
 for _name, _reason, _change in (
     ("indices-out-of-range", "index 4, out of range", ("indices", "i", {"_1": 4})),
@@ -55,7 +45,7 @@ for _name, _reason, _change in (
     ("values-infinite", "not finite", ("data", "f", {"_0": float("inf")})),
 ):
     _part, _format, _places = _change
-    changed(_reason, _name, _set(f"{EMBEDDINGS}.{_part}", _format, **_places))
+    changed(_reason, _name, edit(f"{EMBEDDINGS}.{_part}", _format, **_places))
 
 
 @hostile("the indices of row 0 of item_embeddings_ do not ascend")
@@ -84,10 +74,14 @@ for _name, _reason, _change in (
     ("matrix-long", "makes n_items 7, but n_features_in_ makes it 6", _shape(7, 4)),
     ("matrix-negative", "makes n_items -6", _shape(-6, 4)),
     ("matrix-flat", "item_embeddings_ must be a matrix", _shape(24)),
-    ("anchors-far", "anchors_ must be less than 6", _set("anchors_", "q", _0=6)),
-    ("anchors-below", "anchors_ must be at least -1", _set("anchors_", "q", _0=-2)),
-    ("columns-far", f"{COLUMNS} must be less than 4", _set(COLUMNS, "i", _0=4)),
-    ("columns-below", f"{COLUMNS} must be at least 0", _set(COLUMNS, "i", _0=-1)),
+    ("anchors-far", "anchors_ must be less than 6", edit("anchors_", "q", _0=6)),
+    (
+        "anchors-below",
+        "anchors_ must be at least -1",
+        edit("anchors_", "q", _0=-2),
+    ),
+    ("columns-far", f"{COLUMNS} must be less than 4", edit(COLUMNS, "i", _0=4)),
+    ("columns-below", f"{COLUMNS} must be at least 0", edit(COLUMNS, "i", _0=-1)),
     (
         "popularity-short",
         "item_popularity_ makes n_items 5",
@@ -101,17 +95,17 @@ for _name, _reason, _change in (
     (
         "names-not-utf-8",
         "name 0 of feature_names_in_ is no valid UTF-8",
-        _set("feature_names_in_.text", "B", _0=255),
+        edit("feature_names_in_.text", "B", _0=255),
     ),
     (
         "names-fall",
         "are not those of names",
-        _set("feature_names_in_.starts", "q", _1=12),
+        edit("feature_names_in_.starts", "q", _1=12),
     ),
     (
         "names-beyond",
         "are not those of names",
-        _set("feature_names_in_.starts", "q", _6=10**9),
+        edit("feature_names_in_.starts", "q", _6=10**9),
     ),
     (
         "n-items-huge",

@@ -1,19 +1,9 @@
 """Indexes whose arrays and numbers are not those of an index."""
 
-from saved_parts import registry
+from saved_parts import edit, registry
 
 HUGE = 1 << 40
 INDEX, hostile, changed = registry()
-
-
-def _set(name, format_, **places):
-    def change(saved):
-        values = saved.values(name, format_)
-        for place, value in places.items():
-            values[int(place.strip("_"))] = value
-        saved.put(name, format_, values)
-
-    return change
 
 
 def _number(**numbers):
@@ -68,25 +58,37 @@ for _name, _reason, _change in (
 # What only those see who read the arrays: searches have to bear it.
 FOLLOWS = "is not what follows from the other arrays"
 for _name, _reason, _change in (
-    ("columns-out-of-range", "index 65535, out", _set("columns", "H", _0=65535)),
-    ("columns-fall", "of row 0 of .* do not ascend", _set("columns", "H", _1=0)),
-    ("indptr-far", "does not rise from 0", _set("indptr", "q", _1=HUGE)),
-    ("indptr-negative", "does not rise from 0", _set("indptr", "q", _2=-HUGE)),
-    ("indptr-first", "does not rise from 0", _set("indptr", "q", _0=1 << 62)),
-    ("values-nan", "not finite", _set("values", "f", _0=float("nan"))),
-    ("values-larger", "peak is .* and should be", _set("values", "f", _0=1e30)),
-    ("lengths", f"latent_lengths {FOLLOWS}", _set("latent_lengths", "q", _0=HUGE)),
-    ("starts-far", f"list_starts {FOLLOWS}", _set("list_starts", "i", _1=2**31 - 1)),
-    ("starts-negative", f"list_starts {FOLLOWS}", _set("list_starts", "i", _1=-9)),
-    ("places-far", f"list_places {FOLLOWS}", _set("list_places", "H", _0=65535)),
-    ("list-values", f"list_values {FOLLOWS}", _set("list_values", "f", _0=5.0)),
-    ("rank-far", f"rank {FOLLOWS}", _set("rank", "i", _0=2**31 - 1)),
-    ("popularity", "popularity holds", _set("popularity", "d", _0=float("inf"))),
-    ("order-far", "id_order has positions", _set("id_order", "q", _2=HUGE)),
-    ("order-negative", "id_order has positions", _set("id_order", "q", _2=-1)),
-    ("order-twice", "ids are not distinct", _set("id_order", "q", _0=1, _1=1)),
-    ("ids-far", "are not those of names", _set("ids.starts", "q", _1=HUGE)),
-    ("ids-no-text", "no valid UTF-8", _set("ids.text", "B", _0=0xFF)),
+    ("columns-out-of-range", "index 65535, out", edit("columns", "H", _0=65535)),
+    ("columns-fall", "of row 0 of .* do not ascend", edit("columns", "H", _1=0)),
+    ("indptr-far", "does not rise from 0", edit("indptr", "q", _1=HUGE)),
+    ("indptr-negative", "does not rise from 0", edit("indptr", "q", _2=-HUGE)),
+    ("indptr-first", "does not rise from 0", edit("indptr", "q", _0=1 << 62)),
+    ("values-nan", "not finite", edit("values", "f", _0=float("nan"))),
+    ("values-larger", "peak is .* and should be", edit("values", "f", _0=1e30)),
+    (
+        "lengths",
+        f"latent_lengths {FOLLOWS}",
+        edit("latent_lengths", "q", _0=HUGE),
+    ),
+    (
+        "starts-far",
+        f"list_starts {FOLLOWS}",
+        edit("list_starts", "i", _1=2**31 - 1),
+    ),
+    (
+        "starts-negative",
+        f"list_starts {FOLLOWS}",
+        edit("list_starts", "i", _1=-9),
+    ),
+    ("places-far", f"list_places {FOLLOWS}", edit("list_places", "H", _0=65535)),
+    ("list-values", f"list_values {FOLLOWS}", edit("list_values", "f", _0=5.0)),
+    ("rank-far", f"rank {FOLLOWS}", edit("rank", "i", _0=2**31 - 1)),
+    ("popularity", "popularity holds", edit("popularity", "d", _0=float("inf"))),
+    ("order-far", "id_order has positions", edit("id_order", "q", _2=HUGE)),
+    ("order-negative", "id_order has positions", edit("id_order", "q", _2=-1)),
+    ("order-twice", "ids are not distinct", edit("id_order", "q", _0=1, _1=1)),
+    ("ids-far", "are not those of names", edit("ids.starts", "q", _1=HUGE)),
+    ("ids-no-text", "no valid UTF-8", edit("ids.text", "B", _0=0xFF)),
     ("width", "width is 1, and should", _number(width=1)),
     ("norm-small", "norm is 0.0, and should", _number(norm=0.0)),
 ):

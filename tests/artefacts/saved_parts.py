@@ -23,6 +23,18 @@ WIDTHS = {"BOOL": 1, "U8": 1, "F8_E4M3": 1, "U16": 2, "I32": 4, "F32": 4}
 WIDTHS |= {"I64": 8, "F64": 8}
 
 
+def edit(name, format_, **places):
+    """Return a change of some values of an array; ``_3=1`` sets that at 3 to 1."""
+
+    def change(saved):
+        values = saved.values(name, format_)
+        for place, value in places.items():
+            values[int(place.strip("_"))] = value
+        saved.put(name, format_, values)
+
+    return change
+
+
 class Saved:
     """The parts of a saved model, to be changed before they are written."""
 

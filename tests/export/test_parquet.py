@@ -2,7 +2,6 @@
 
 import json
 import sys
-import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -16,8 +15,6 @@ import sklearn
 from sksparse_rec import CompressedELSA, CompressedELSACV
 from sksparse_rec.datasets import (
     load_interactions,
-    open_interactions,
-    save_interactions,
 )
 from sksparse_rec.export import recommend_to_parquet
 
@@ -190,20 +187,14 @@ def test_progress(write, path, caplog):
     assert calls == list(range(1, 81))
 
 
-def test_memory_is_bounded(tmp_path, monkeypatch):
+def test_memory_is_bounded(many_histories, peak_of, tmp_path, monkeypatch):
     for name in ("BLOCK_ENTRIES", "HASH_ENTRIES"):
         monkeypatch.setattr(f"sksparse_rec._sparse.{name}", 1 << 14)
-    rng = np.random.default_rng(0)
-    n_users, length, n_items = 40_000, 50, 500
-    items = np.sort(rng.integers(0, n_items - length, (n_users, length)), axis=1)
-    items += np.arange(length)
-    starts = np.arange(0, items.size + 1, length)
-    X = sp.csr_array((np.ones(items.size), items.ravel(), starts), (n_users, n_items))
-    save_interactions(X, tmp_path / "X")
-    opened = open_interactions(tmp_path / "X")
-    model = CompressedELSA(16, n_nonzero=2, max_iter=1, random_state=0).fit(X[:1000])
+    opened = many_histories
+    model = CompressedELSA(16, n_nonzero=2, max_iter=1, random_state=0)
+    model.fit(opened[:1000])
     size, pool = opened.data.nbytes + opened.indices.nbytes, pa.default_memory_pool()
-    names, in_arrow = [f"a name of some length {i}" for i in range(n_items)], []
+    names, in_arrow = [f"a name of some length {i}" for i in range(500)], []
 
     def look(n_done, n_all):
         in_arrow.append(pool.bytes_allocated())
@@ -214,12 +205,7 @@ def test_memory_is_bounded(tmp_path, monkeypatch):
         )
 
     with sklearn.config_context(working_memory=2):
-        tracemalloc.start()
-        try:
-            run()
-            peak = tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
+        _, peak = peak_of(run)
     assert peak < 1.25 * 2 * 2**20 + 2**20 < size / 4
     # Arrow keeps no block once it is written.
     assert max(in_arrow) - min(in_arrow) < 2**20

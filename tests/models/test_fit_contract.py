@@ -2,7 +2,6 @@
 
 import gc
 import pickle
-import tracemalloc
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
@@ -315,15 +314,6 @@ def test_embeddings_are_float32_in_every_precision(make, planted, precision):
 # Memory
 
 
-def peak_of(function):
-    tracemalloc.start()
-    try:
-        result = function()
-        return result, tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-
-
 @pytest.fixture(scope="module")
 def crowd(make):
     """20,000 users with some 30 of 2,000 items, and a model of the items."""
@@ -338,7 +328,7 @@ def crowd(make):
     return model.fit(X[:500]), X
 
 
-def test_memory_of_recommend_is_bounded(crowd):
+def test_memory_of_recommend_is_bounded(crowd, peak_of):
     model, X = crowd
     mebibyte = 2**20
     with config_context(working_memory=8):
@@ -352,7 +342,7 @@ def test_memory_of_recommend_is_bounded(crowd):
     assert peak < copies_of_input + results + 8 * mebibyte
 
 
-def test_profiles_of_all_users_are_not_held_at_once(crowd, monkeypatch):
+def test_profiles_of_all_users_are_not_held_at_once(crowd, peak_of, monkeypatch):
     model, X = crowd
     profiles = sp.csr_array(X[:2000] @ model.item_embeddings_)
     every = profiles.data.nbytes + profiles.indices.nbytes
@@ -367,7 +357,7 @@ def recommend_one(model, X):
         return model.recommend(X, k=1)
 
 
-def test_memory_of_score_is_bounded(crowd):
+def test_memory_of_score_is_bounded(crowd, peak_of):
     model, X = crowd
     X = X[:5000]
     with config_context(working_memory=4):
@@ -380,7 +370,7 @@ def test_memory_of_score_is_bounded(crowd):
 @pytest.mark.parametrize("loss", ["gram", "direct", "relu"])
 @pytest.mark.parametrize("init", ["anchors", "dense"])
 def test_fit_from_anchors_makes_no_dense_embeddings(
-    make, LargestTensor, monkeypatch, init, loss
+    peak_of, make, LargestTensor, monkeypatch, init, loss
 ):
     monkeypatch.setattr(anchors, "BLOCK_ENTRIES", 1 << 16)
     n_items, n_components = 3000, 512

@@ -1,7 +1,5 @@
 """A fit to interactions in a file: the same model, without reading the file whole."""
 
-import tracemalloc
-
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -133,18 +131,13 @@ def test_a_large_matrix_that_has_to_be_tidied_is_refused(make, tmp_path):
 
 
 @pytest.fixture
-def memory_of(LargestTensor):
+def memory_of(peak_of, LargestTensor):
     """Return the peak bytes of numpy and scipy, and the bytes of the largest tensor."""
 
     def measure(call):
         with LargestTensor() as largest:
             torch.ones(1).add_(1)  # torch imports what it needs for this
-            tracemalloc.start()
-            try:
-                call()
-                return tracemalloc.get_traced_memory()[1], largest.n_bytes
-            finally:
-                tracemalloc.stop()
+            return peak_of(call)[1], largest.n_bytes
 
     return measure
 

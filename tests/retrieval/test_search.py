@@ -1,7 +1,5 @@
 """Exact search against sorting everything."""
 
-import tracemalloc
-
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -165,16 +163,13 @@ def test_query_alone_is_query_among_others(rng):
     ids=["many items", "few candidates, many components"],
 )
 def test_memory_is_bounded_by_the_working_memory(
-    rng, n_queries, n_components, n_candidates
+    rng, peak_of, n_queries, n_components, n_candidates
 ):
     Q = sp.random_array((n_queries, n_components), density=2e-3, rng=rng, format="csr")
     A = sp.random_array((200, n_components), density=0.01, rng=rng, format="csr")
     candidates = np.arange(200) < n_candidates
     with sklearn.config_context(working_memory=2):
-        tracemalloc.start()
-        R = search(Q, A, 5, candidates=candidates)
-        _, peak = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
+        R, peak = peak_of(lambda: search(Q, A, 5, candidates=candidates))
     # The result exists as blocks, joined, and as matrix.
     result = R.data.nbytes + R.indices.nbytes + R.indptr.nbytes
     assert peak < 2.5 * 2**20 + 4 * result

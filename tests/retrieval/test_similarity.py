@@ -1,6 +1,6 @@
 """Similarities of codes against dense vectors, a pair at a time."""
 
-import tracemalloc
+from functools import partial
 
 import numpy as np
 import pytest
@@ -130,19 +130,16 @@ def test_working_memory_changes_nothing(S, T, decoder, working_memory):
     assert_allclose(norms, np.linalg.norm(S @ decoder, axis=1))
 
 
-def test_memory_is_bounded():
+def test_memory_is_bounded(peak_of):
     """The rebuilt catalogue and its profiles would take 80 MB and 40 MB."""
     rng = np.random.default_rng(0)
     rows = np.arange(20_001)
     T = sp.csr_array((np.ones(20_000), rows[:-1] % 250, rows), shape=(20_000, 250))
     decoder = rng.normal(size=(250, 500))
     with sklearn.config_context(working_memory=2):
-        tracemalloc.start()
-        reconstructed_similarity(T[:10], T, decoder)
-        reconstructed_similarity(T, T[:10], decoder)
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-    assert peak < 12e6
+        for S, other in ((T[:10], T), (T, T[:10])):
+            _, peak = peak_of(partial(reconstructed_similarity, S, other, decoder))
+            assert peak < 12e6
 
 
 def test_duplicates_are_summed_and_nothing_is_changed(decoder):
