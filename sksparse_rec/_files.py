@@ -33,16 +33,14 @@ def write_arrays(path, arrays, meta):
     meta : dict
         What ``json`` can write.
     """
-    draft = draft_of(path)
-    try:
+    members = arrays | {META: np.array(json.dumps(meta))}
+
+    def write(draft):
+        # Opened here, as np.savez would add a suffix.
         with open(draft, "wb") as file:
-            np.savez(file, **arrays, **{META: np.array(json.dumps(meta))})
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
+            np.savez(file, **members)
+
+    write_whole(path, write)
 
 
 def read_arrays(path):
@@ -74,6 +72,28 @@ def read_arrays(path):
             # Damaged archives raise what their zip members, headers or text raise,
             # OSError included.
             raise ValueError(f"{path} cannot be read: {error}") from error
+
+
+def write_whole(path, write, *, hidden=False):
+    """Write a file under another name, and rename it once it is on the disk.
+
+    Parameters
+    ----------
+    path : Path
+    write : callable
+        Gets the other name.
+    hidden : bool, default=False
+        Whether the other name begins with a dot.
+    """
+    draft = draft_of(path.with_name(f".{path.name}") if hidden else path)
+    try:
+        write(draft)
+        sync(draft)
+        os.replace(draft, path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
 
 
 def draft_of(path):

@@ -81,6 +81,29 @@ def scale_columns(X, weights):
     return sp.csr_array((data, X.indices, X.indptr), X.shape)
 
 
+def scale_rows(X, factors):
+    """Return a CSR matrix with its rows times ``factors``."""
+    data = X.data * factors[row_indices(X)]
+    return sp.csr_array((data, X.indices, X.indptr), X.shape)
+
+
+def top_columns(values, k):
+    """Return the columns of each row's ``k`` largest values, ascending.
+
+    Ties go to the lower column. Shape (n_rows, min(k, n_columns)).
+    """
+    n_rows, n_columns = values.shape
+    if k >= n_columns:
+        return np.tile(np.arange(n_columns), (n_rows, 1))
+    threshold = np.partition(values, n_columns - k, axis=1)[:, [n_columns - k]]
+    is_top = values > threshold
+    # Columns tied at the threshold fill the list up from the left.
+    tied = values == threshold
+    n_missing = k - is_top.sum(axis=1, keepdims=True)
+    is_top |= tied & (np.cumsum(tied, axis=1, dtype=np.int32) <= n_missing)
+    return np.nonzero(is_top)[1].reshape(n_rows, k)
+
+
 def row_indices(X):
     """Return the row of every stored entry of a CSR matrix, int64 of shape (nnz,)."""
     return np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))

@@ -4,6 +4,7 @@ import errno
 import json
 import math
 import os
+import stat
 import zipfile
 
 import numpy as np
@@ -89,7 +90,8 @@ def test_a_file_gets_its_name_when_it_is_on_the_disk(path, monkeypatch):
     events = []
 
     def fsync(descriptor):
-        events.append(("fsync", os.fstat(descriptor).st_size))
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            events.append(("fsync", os.fstat(descriptor).st_size))
 
     def replace(draft, target):
         assert_whole(draft)

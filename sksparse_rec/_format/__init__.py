@@ -9,8 +9,10 @@ from sksparse_rec._format._errors import PersistenceError
 from sksparse_rec._format._folder import Folder, read_folder, write_folder
 from sksparse_rec._format._matrices import check_csr
 from sksparse_rec._format._names import check_names, pack_names, unpack_names
+from sksparse_rec._format._tensors import DTYPES
 
 __all__ = [
+    "DTYPES",
     "Folder",
     "PersistenceError",
     "check_csr",

@@ -15,6 +15,7 @@ from sksparse_rec._format._manifest import (
     COPY_AGAIN,
     MANIFEST,
     file_name,
+    is_file_name,
     known_files,
     manifest_bytes,
     open_plain,
@@ -89,7 +90,8 @@ def write_folder(path, kind, arrays, content, *, overwrite=False):
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
-    for name in former:
+    # Somebody else may have replaced the folder in the meantime.
+    for name in former.difference(known_files(path) or former):
         # Windows keeps what somebody has mapped.
         with contextlib.suppress(OSError):
             (path / name).unlink()
@@ -168,7 +170,8 @@ def memory_bytes():
 def _check_target(path, overwrite):
     if not path.exists():
         return
-    if path.is_dir() and not any(path.iterdir()):
+    # Empty, or left so by a writer that was killed.
+    if path.is_dir() and all(is_file_name(file.name) for file in path.iterdir()):
         return
     if not path.is_dir() or known_files(path) is None:
         raise FileExistsError(

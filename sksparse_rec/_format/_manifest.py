@@ -37,6 +37,11 @@ def file_name(sha256):
     return f"arrays-{sha256[:16]}.safetensors"
 
 
+def is_file_name(name):
+    """Tell whether a name is one that ``file_name`` returns."""
+    return _FILE_NAME.fullmatch(name) is not None
+
+
 def manifest_bytes(kind, files, content, written_by):
     """Return what a manifest file consists of.
 
@@ -120,10 +125,11 @@ def known_files(folder):
     if not data.startswith(_START):
         return None
     try:
-        files = _parse(data, folder)["files"]
-    except (PersistenceError, KeyError):
+        files = _parse(data, folder).get("files")
+    except PersistenceError:
         return []
-    return [name for name in files if _FILE_NAME.fullmatch(name)]
+    names = files if isinstance(files, dict) else ()
+    return [name for name in names if _FILE_NAME.fullmatch(name)]
 
 
 def open_plain(path):

@@ -10,8 +10,10 @@ from sksparse_rec._format._errors import PersistenceError
 from sksparse_rec._format._manifest import COPY_AGAIN, check_members, parse_json
 
 MAX_HEADER_BYTES = 1 << 24
+MAX_DIMENSIONS = 32
+MAX_VALUES = 1 << 59
 # Types of arrays by their names in the format.
-DTYPES = {
+_CODES = {
     "BOOL": np.dtype(np.bool_),
     "U8": np.dtype(np.uint8),
     "I8": np.dtype(np.int8),
@@ -25,7 +27,8 @@ DTYPES = {
     "I64": np.dtype("<i8"),
     "F64": np.dtype("<f8"),
 }
-_NAMES = {dtype.name: dtype for dtype in DTYPES.values()}
+# Names of numpy, of what can be saved.
+DTYPES = tuple(dtype.name for dtype in _CODES.values())
 _SPEC = {"dtype": str, "shape": list}
 
 
@@ -38,10 +41,10 @@ def write_tensors(path, arrays):
         By name, what the manifest says of an array: its ``dtype`` and ``shape``.
     """
     for name, array in arrays.items():
-        if array.dtype.name not in _NAMES:
+        if array.dtype.name not in DTYPES:
             raise PersistenceError(
                 f"{name} is an array of {array.dtype}, and arrays that can be saved "
-                f"are of {', '.join(_NAMES)}"
+                f"are of {', '.join(DTYPES)}"
             )
     # safetensors takes the memory of an array as it lies there.
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
@@ -86,9 +89,17 @@ def read_tensors(file, path, specs, *, mapped):
             raise PersistenceError(
                 f"{path}: {name} is {expected}, but the manifest says {specs[name]}"
             )
+        _check_shape(shape, f"{name!r:.200} in {path}")
     if mapped:
         return _map(file, places, path)
     return {name: _read(file, *place, path) for name, place in places.items()}
+
+
+def _check_shape(shape, name):
+    """Raise for what numpy does not take, which may have no bytes at all."""
+    n_values = math.prod(max(size, 1) for size in shape)
+    if len(shape) > MAX_DIMENSIONS or n_values > MAX_VALUES:
+        raise PersistenceError(f"{name} has the shape {shape!s:.200}, too large a one")
 
 
 def _check_header(file, path):
@@ -110,14 +121,14 @@ def _check_header(file, path):
         ) from None
     header.pop("__metadata__", None)
     for name, entry in header.items():
-        if entry["dtype"] not in DTYPES:
+        if entry["dtype"] not in _CODES:
             raise PersistenceError(
                 f"{name!r:.200} in {path} is of type {entry['dtype']!r:.20}, which is "
                 "not in use here"
             )
     return {
         name: (
-            DTYPES[entry["dtype"]],
+            _CODES[entry["dtype"]],
             tuple(entry["shape"]),
             8 + n_bytes + entry["data_offsets"][0],
         )

@@ -25,9 +25,9 @@ def load_compiled(name):
     except ImportError as error:
         # Such as a numpy that is newer than this numba knows.
         warnings.warn(
-            f"numba is installed but does not import ({error}): training takes numpy, "
-            "scipy and plain torch, several times slower; install versions that fit "
-            "together",
+            f"numba is installed but does not import ({error}): training and searching "
+            "take numpy, scipy and plain torch, several times slower; install versions "
+            "that fit together",
             RuntimeWarning,
             stacklevel=3,
         )

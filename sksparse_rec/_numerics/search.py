@@ -5,7 +5,8 @@ Scores are float64 sums in the order of an item's columns, whichever way finds t
 - *scan*: all items against blocks of dense profiles, which costs the same for few
   non-zeros of a profile as for many;
 - *lists*: for every latent the items that have it, which costs what a query touches;
-- *listed*: nothing but the items that a query allows, if they are few.
+- *allowed*: nothing but the items that the masks of the queries allow, if they are
+  few.
 
 Ties go to the lower rank, where a rank is given, and to the lower position otherwise.
 """
@@ -230,13 +231,15 @@ def top_k(rows, lists, rank, Q, k, filters, lengths):
     if _allows_few(filters, n_queries, rows.n_items):
         tools.look_at_allowed(_dense(Q), np.arange(n_queries), ALLOWED_COST)
         return found
-    by_lists, cost = _take_lists(rows, lists, lengths, Q)
+    # Of a listing only its items are scanned.
+    share = tools.n_listed / rows.n_items
+    by_lists, cost = _take_lists(rows, lists, lengths, Q, share)
     where = np.flatnonzero(by_lists)
     if len(where):
         tools.search_lists(lists, _sparse(Q[where]), where, cost[where].sum())
     where = np.flatnonzero(~by_lists)
     if len(where):
-        tools.scan(_dense(Q[where]), where, _scan_cost(rows, len(where)))
+        tools.scan(_dense(Q[where]), where, share * _scan_cost(rows, len(where)))
     return found
 
 
@@ -265,14 +268,14 @@ def _scan_cost(rows, n_queries):
     return SCAN_COST * len(rows.columns) * -(-n_queries // LANES)
 
 
-def _take_lists(rows, lists, lengths, Q):
+def _take_lists(rows, lists, lengths, Q, share):
     """Return which queries are answered by lists, bool, and what it costs of each."""
     chosen, cost = _is_empty(Q), _costs(rows, lengths, Q)
     if lists is None:
         return chosen, cost
-    chosen |= cost * LANES <= _scan_cost(rows, 1)
+    chosen |= cost * LANES <= share * _scan_cost(rows, 1)
     rest = ~chosen
-    if cost[rest].sum() <= _scan_cost(rows, int(rest.sum())):
+    if cost[rest].sum() <= share * _scan_cost(rows, int(rest.sum())):
         chosen[:] = True
     return chosen, cost
 

@@ -216,10 +216,10 @@ def _prepare(Q, words, rows, exponent, n_parts_):
             pack(Q[some], scales[some], words[block], errors[some], lengths[some])
 
     run_parts(pack_blocks, cut_evenly(len(words), min(n_parts_, len(words))))
-    scaled = rows.norm * rows.peak * 2.0**-exponent
+    scaled = rows.norm * (rows.peak * 2.0**-exponent)
     rounding = (rows.width + 8) * 2.0**-23
     margins = scaled * (errors * (1 + 1e-6) + rounding * (lengths + errors))
-    return scales * 2.0**-exponent, margins + (rows.width + 8) * 2.0**-100
+    return scales * 2.0**-exponent, margins + (rows.width + 8) * 2.0**-70
 
 
 @compile_exactly

@@ -3,6 +3,8 @@
 import numpy as np
 import scipy.sparse as sp
 
+from sksparse_rec._sparse import top_columns
+
 # Items whose scores exist at once, for a block of queries.
 ITEM_BLOCK = 1 << 13
 # Arrays of the size of a block of scores that exist at once.
@@ -72,29 +74,18 @@ def _better(best, items, scores, k):
     """Return the ``k`` best of those found before and of a block that comes later."""
     found, before = best
     scores = np.hstack([before, scores])
-    places = top_columns(scores, k)
+    places = best_columns(scores, k)
     row = np.arange(len(scores))[:, None]
     candidates = np.hstack([found, np.broadcast_to(items, (len(found), len(items)))])
     return candidates[row, places], scores[row, places]
 
 
-def top_columns(scores, k):
+def best_columns(scores, k):
     """Return the columns of the ``k`` largest of every row, best first.
 
     Of equal ones the lower column comes first.
     """
-    n_rows, n_columns = scores.shape
-    k = min(k, n_columns)
-    if k < n_columns:
-        threshold = np.partition(scores, n_columns - k, axis=1)[:, [n_columns - k]]
-        above = scores > threshold
-        # Columns tied at the threshold fill the list up from the left.
-        tied = scores == threshold
-        missing = k - above.sum(axis=1, keepdims=True)
-        chosen = above | (tied & (np.cumsum(tied, axis=1) <= missing))
-        columns = np.nonzero(chosen)[1].reshape(n_rows, k)
-    else:
-        columns = np.broadcast_to(np.arange(n_columns), scores.shape)
+    columns = top_columns(scores, k)
     values = np.take_along_axis(scores, columns, axis=1)
     best_first = np.argsort(-values, axis=1, kind="stable")
     return np.take_along_axis(columns, best_first, axis=1)

@@ -2,9 +2,6 @@
 
 ``scores`` and ``items`` (capacity,) are the candidates of a query, ``n`` of them so
 far. Of equal scores the lower rank wins; an empty ``rank`` stands for the positions.
-
-numba keeps the machine code of callers in other files and does not see that something
-changed here or in ``lanes_numba``: delete ``__pycache__`` after that.
 """
 
 import numpy as np

@@ -62,14 +62,17 @@ def as_id_column(ids, length, what, of_what):
     arrow = import_optional("pyarrow", "Parquet", "parquet")
     try:
         column = _plain_column(arrow, ids)
+        n_distinct = len(column.unique())
     except (arrow.ArrowException, TypeError) as error:
         raise ValueError(f"{what} cannot be a column: {error}") from error
     if len(column) != length:
         raise ValueError(f"{what} has {len(column)} ids, but {of_what} is {length}")
-    if column.null_count:
-        missing = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
-        raise ValueError(f"{what}[{missing}] is missing: give each an id")
-    _check_distinct(column, what)
+    is_missing = np.asarray(column.is_null(nan_is_null=True))
+    if is_missing.any():
+        place = int(np.argmax(is_missing))
+        raise ValueError(f"{what}[{place}] is missing: give each an id")
+    if n_distinct < length:
+        _raise_repeated(column, what)
     return column
 
 
@@ -81,9 +84,7 @@ def _plain_column(arrow, ids):
     return ids
 
 
-def _check_distinct(column, what):
-    if len(column.unique()) == len(column):
-        return
+def _raise_repeated(column, what):
     first = {}
     for position, value in enumerate(column.to_pylist()):
         if value in first:

@@ -6,7 +6,7 @@ import json
 import os
 from typing import NamedTuple
 
-from sksparse_rec._files import draft_of, sync
+from sksparse_rec._files import sync, write_whole
 
 # Programs that read folders leave out what begins with an underscore or a dot.
 MANIFEST = "_manifest.json"
@@ -43,7 +43,7 @@ def open_parts(path, description):
     Raises
     ------
     FileExistsError
-        If there is something else at ``path``.
+        If there is something else at ``path``, or parts of nobody knows what.
     ValueError
         If the parts there belong to another description.
     """
@@ -53,7 +53,13 @@ def open_parts(path, description):
         _check_same(manifest, description)
     else:
         parts.folder.mkdir(exist_ok=True)
-        _write_whole(manifest, json.dumps(description, indent=1).encode())
+        if any(not file.name.startswith(".") for file in parts.folder.iterdir()):
+            raise FileExistsError(
+                f"{parts.folder} exists without its {MANIFEST}: remove it, or write "
+                "elsewhere"
+            )
+        content = json.dumps(description, indent=1).encode()
+        write_part(manifest, lambda draft: draft.write_bytes(content))
     for draft in parts.folder.glob(".*.part"):
         # Of a process that was killed. Windows keeps what somebody writes.
         with contextlib.suppress(OSError):
@@ -67,23 +73,8 @@ def unfinished(path):
 
 
 def write_part(path, write):
-    """Write a part under another name, and rename it once it is on the disk.
-
-    Parameters
-    ----------
-    path : Path
-    write : callable
-        Gets the other name.
-    """
-    draft = draft_of(path.with_name(f".{path.name}"))
-    try:
-        write(draft)
-        sync(draft)
-        os.replace(draft, path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-    sync(path.parent)
+    """Write a file of a folder, which is hidden until it is on the disk."""
+    write_whole(path, write, hidden=True)
 
 
 def publish(parts, path):
@@ -123,10 +114,6 @@ def _check_same(path, description):
             f"{path.parent} holds recommendations that differ from these in "
             f"{', '.join(other)}. {ADVICE}"
         )
-
-
-def _write_whole(path, content):
-    write_part(path, lambda draft: draft.write_bytes(content))
 
 
 def _digest(description):

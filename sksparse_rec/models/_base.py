@@ -7,7 +7,7 @@ from sklearn.utils import Bunch
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from sksparse_rec._sparse import row_indices, rows_at, scale_columns
+from sksparse_rec._sparse import row_indices, rows_at, scale_columns, scale_rows
 from sksparse_rec._validation import (
     check_interactions,
     check_length,
@@ -153,8 +153,7 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         A, slopes = self.item_embeddings_, getattr(self, "item_slopes_", None)
         if slopes is None:
             return A
-        scaled = sp.csr_array(A, dtype=np.float64, copy=True)
-        scaled.data *= slopes[row_indices(scaled)]
+        scaled = scale_rows(A, slopes.astype(np.float64))
         if not self._is_calibrated:
             return scaled
         intercepts = self.item_intercepts_.astype(np.float64)

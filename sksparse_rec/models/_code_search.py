@@ -3,11 +3,10 @@
 from functools import partial
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
 from sksparse_rec._numerics.vectors import unit_rows
-from sksparse_rec._sparse import normalize_rows, row_indices
+from sksparse_rec._sparse import normalize_rows, scale_rows
 from sksparse_rec._validation import check_embeddings, to_sparse_interface
 from sksparse_rec.models._codes import codes_of
 from sksparse_rec.retrieval import (
@@ -153,4 +152,4 @@ def check_space(space, known):
 def _divide_rows(A, norms):
     """Divide rows by numbers; those of a zero stay as they are."""
     scale = np.divide(1, norms, out=np.ones_like(norms), where=norms > 0)
-    return sp.csr_array((A.data * scale[row_indices(A)], A.indices, A.indptr), A.shape)
+    return scale_rows(A, scale)

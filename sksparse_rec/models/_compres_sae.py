@@ -128,7 +128,8 @@ class CompresSAE(
     item_embeddings_ : csr_array of shape (n_samples, n_components), float32
         The catalogue that ``recommend`` and ``similar_items`` search: codes of the rows
         of the last ``fit`` or ``partial_fit``, scaled to unit length. Rows of zeros
-        have empty codes.
+        have empty codes. Replace it rather than edit it: searches prepare what they
+        need of it once.
     reconstruction_norms_ : ndarray of shape (n_samples,), float64
         Lengths of what the rows of ``item_embeddings_`` rebuild.
     n_nonzero_ : int

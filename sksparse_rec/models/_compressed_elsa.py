@@ -160,7 +160,8 @@ class CompressedELSA(
     item_embeddings_ : csr_array of shape (n_items, n_components), float32
         ``A``: rows of unit length with at most ``n_nonzero_`` entries. Items without
         interactions have empty rows, and so have those that meet neither an anchor
-        nor an item that does.
+        nor an item that does. Replace it rather than edit it: searches prepare what
+        they need of it once.
     components_ : csr_array of shape (n_components, n_items), float32
         Its transpose.
     anchors_ : ndarray of shape (n_components,), int64

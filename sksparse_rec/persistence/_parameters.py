@@ -1,11 +1,12 @@
 """Parameters as JSON, with their types."""
 
+import contextlib
 import math
 import os
 
 import numpy as np
 
-from sksparse_rec._format import PersistenceError
+from sksparse_rec._format import DTYPES, PersistenceError
 
 # Numbers that JSON has no spelling for.
 _SPECIAL = ("inf", "-inf", "nan")
@@ -123,11 +124,11 @@ def read_object(node, name, reading):
 
 
 def _read_array(dtype, items, name):
-    try:
-        array = np.array(items)
-        known = np.dtype(dtype)
-        if array.ndim == 1 and known.kind in "biuf" and known.name == dtype:
-            return array.astype(known)
-    except (TypeError, ValueError, OverflowError):
-        pass
+    # numpy would parse any text as a dtype, and pad texts to the longest.
+    is_plain = isinstance(items, list) and all(
+        isinstance(item, bool | int | float) for item in items
+    )
+    if is_plain and isinstance(dtype, str) and dtype in DTYPES:
+        with contextlib.suppress(ValueError, OverflowError):
+            return np.array(items, dtype)
     raise PersistenceError(f"{name} is no array of {dtype!r:.100}")

@@ -4,7 +4,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn import get_config
 
-from sksparse_rec._sparse import normalize_rows
+from sksparse_rec._sparse import normalize_rows, top_columns
 
 # Rows of a block that are ranked together.
 PIECE = 2048
@@ -118,22 +118,6 @@ def left_aligned(mask, ids, values):
     for target, source in zip(moved, (ids, values), strict=True):
         target[inside] = source[mask]
     return moved
-
-
-def top_columns(values, k):
-    """Return the columns of each row's ``k`` largest values, ascending.
-
-    Ties go to the lower column. Shape (n_rows, min(k, n_columns)).
-    """
-    n_rows, n_columns = values.shape
-    if k >= n_columns:
-        return np.tile(np.arange(n_columns), (n_rows, 1))
-    threshold = np.partition(values, n_columns - k, axis=1)[:, [n_columns - k]]
-    is_top = values > threshold
-    tied = values == threshold
-    n_missing = k - is_top.sum(axis=1, keepdims=True)
-    is_top |= tied & (np.cumsum(tied, axis=1, dtype=np.int32) <= n_missing)
-    return np.nonzero(is_top)[1].reshape(n_rows, k)
 
 
 def recall(ids, true_ids):

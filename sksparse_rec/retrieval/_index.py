@@ -51,6 +51,12 @@ class SparseIndex:
 
     Attributes
     ----------
+    n_items : int
+        Number of items, which is also ``len(index)``.
+    n_components : int
+        Width of the embeddings.
+    nbytes : int
+        Bytes of all arrays.
     indptr : ndarray of int64 of shape (n_items + 1,)
         Where the non-zeros of each item start.
     columns : ndarray of uint16 or int32 of shape (nnz,)
@@ -83,10 +89,11 @@ class SparseIndex:
     -----
     The score of an item is the sum of products in float64, over the item's non-zeros in
     the order of their columns; it does not depend on other queries, on threads or on
-    which of two ways finds it. Batches of dense queries are compared with every item in
-    bfloat16, 64 at a time, and items whose score may be among the best by a proven
-    bound of the rounding error are scored exactly. Few or sparse queries add up the
-    lists of their latents. A model of the cost decides.
+    which of two ways finds it. (Unless products leave the range of float64, as those of
+    entries near 1e38 and 1e300 do.) Batches of dense queries are compared with every
+    item in bfloat16, 64 at a time, and items whose score may be among the best by a
+    proven bound of the rounding error are scored exactly. Few or sparse queries add up
+    the lists of their latents. A model of the cost decides.
 
     Threads are as many as torch has (``torch.set_num_threads``). The arrays are
     replaced, never edited, so that a search in another thread sees all of a change or

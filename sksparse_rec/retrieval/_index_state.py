@@ -92,7 +92,10 @@ class State(NamedTuple):
 
     def own_ids(self):
         """Return the ids, which are positions where none were given."""
-        return Ids(np.arange(self.n_items)) if self.ids is None else self.ids
+        if self.ids is not None:
+            return self.ids
+        positions = np.arange(self.n_items)
+        return Ids(positions, positions)
 
     def ids_at(self, positions):
         """Return the ids at some positions; -1 is none of them."""

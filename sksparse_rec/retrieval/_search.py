@@ -111,15 +111,21 @@ def remember(owner, key, sources, make):
         same = all(a is b for a, b in zip(old_sources, sources, strict=True))
         if same and all(map(np.array_equal, old_samples, samples)):
             return result
-    known[key] = sources, samples, make()
-    return known[key][-1]
+    # Of an earlier fit nothing is kept.
+    for other, (old_sources, *_) in list(known.items()):
+        if old_sources[0] is not sources[0]:
+            known.pop(other, None)
+    result = make()
+    known[key] = sources, samples, result
+    return result
 
 
 def _sample(source):
     if source is None:
         return np.empty(0)
-    values = source.data if sp.issparse(source) else np.ravel(source)
-    return values[:: max(1, len(values) // SAMPLE)].copy()
+    is_sparse = sp.issparse(source)
+    arrays = (source.data, source.indices) if is_sparse else (np.ravel(source),)
+    return np.concatenate([a[:: max(1, len(a) // SAMPLE)] for a in arrays])
 
 
 def search(

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from sklearn import get_config
 from sklearn.utils import check_array, gen_batches
 
-from sksparse_rec._sparse import normalize_rows, row_indices
+from sksparse_rec._sparse import normalize_rows, scale_rows
 from sksparse_rec._validation import check_length
 
 # Rows of S that are multiplied at once: more of their profiles do not fit the cache.
@@ -150,7 +150,7 @@ def reconstructed_similarity(S, T=None, decoder=None):
     expected = len(decoder), "the number of rows of decoder"
     S = _check_codes(S, "S", *expected)
     T = S if T is None else _check_codes(T, "T", *expected)
-    T = _scale_rows(T, _inverse(reconstruction_norms(T, decoder)))
+    T = scale_rows(T, _inverse(reconstruction_norms(T, decoder)))
     to_profiles = partial(query_profiles, decoder=decoder)
     return _products(S, T, to_profiles, n_features=decoder.shape[1])
 
@@ -238,7 +238,3 @@ def _blocks(n_rows, width):
 def _inverse(norms):
     """Return 1 / norms, and 0 where a norm is 0."""
     return np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
-
-
-def _scale_rows(S, scale):
-    return sp.csr_array((S.data * scale[row_indices(S)], S.indices, S.indptr), S.shape)

@@ -26,6 +26,18 @@ changed(
     lambda saved: saved.put("unknown", "f", [1.0]),
 )
 changed(
+    r"item_popularity_ has shape \(3, 2\), and should have",
+    "dimensions",
+    lambda saved: saved.put("item_popularity_", "q", [1] * 6, shape=[3, 2]),
+)
+changed(
+    "is of float32 with indices of uint16 and int32, and should be",
+    "indices-unsigned",
+    lambda saved: saved.put(
+        "item_embeddings_.indices", "H", saved.values("item_embeddings_.indices", "i")
+    ),
+)
+changed(
     "the array 'item_embeddings_.indices' is missing",
     "array-missing",
     lambda saved: saved.drop("item_embeddings_.indices"),
@@ -177,6 +189,20 @@ for _name, _reason, _change in (
         ),
     ),
     (
+        "parameter-array-text",
+        "n_nonzero is no array of 'int64'",
+        lambda saved: saved.parameters.update(
+            n_nonzero={"type": "ndarray", "dtype": "int64", "value": ["x" * 99, "1"]}
+        ),
+    ),
+    (
+        "parameter-array-dtype",
+        r"n_nonzero is no array of '\(2,i4'",
+        lambda saved: saved.parameters.update(
+            n_nonzero={"type": "ndarray", "dtype": "(2,i4", "value": [1]}
+        ),
+    ),
+    (
         "settings-code",
         "_sklearn_output_config must be strings",
         lambda saved: saved.content["settings"].update(_sklearn_output_config=[1]),
@@ -188,3 +214,22 @@ for _name, _reason, _change in (
     ),
 ):
     changed(_reason, _name, _change)
+
+
+def _empty(shape):
+    """Add an array of a shape without any entry."""
+
+    def change(saved):
+        bodies = saved.bodies()
+        bodies["unknown"] = ("F32", shape, b"")
+        saved.file["arrays"]["unknown"] = {"dtype": "float32", "shape": shape}
+        saved.arrange(bodies)
+
+    return change
+
+
+for _name, _dimensions in (
+    ("shape-overflows", [0, 1 << 62, 1 << 62]),
+    ("shape-long", [0] * 70),
+):
+    changed("too large a one", _name, _empty(_dimensions))

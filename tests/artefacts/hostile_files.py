@@ -58,6 +58,10 @@ FILES |= {
         NOT_SIGNED,
         _damaged(1, lambda data: data.replace(b'"device": "cpu"', b'"device": "gpu"')),
     ),
+    "manifest-list": (
+        r"manifest\.json holds no manifest",
+        _damaged(1, lambda data: b"[]"),
+    ),
     "manifest-of-zeros": ("cannot be read", _damaged(1, lambda data: bytes(len(data)))),
 }
 

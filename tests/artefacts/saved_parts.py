@@ -61,11 +61,11 @@ class Saved:
     def fitted(self):
         return self.content["fitted"]
 
-    def put(self, name, format_, values):
+    def put(self, name, format_, values, shape=None):
         """Set an array; its header and its entry in the manifest follow."""
         dtype, code = DTYPES[format_]
         packed = struct.pack(f"<{len(values)}{format_}", *values)
-        shape = self.file["arrays"].get(name, {"shape": None})["shape"]
+        shape = shape or self.file["arrays"].get(name, {"shape": None})["shape"]
         if shape is None or math.prod(shape) != len(values):
             shape = [len(values)]
         bodies = self.bodies()

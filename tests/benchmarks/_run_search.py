@@ -21,6 +21,9 @@ class Index:
     def __init__(self, items, dtype, inverted):
         self.index = SparseIndex(items, dtype=dtype, inverted=inverted)
         self.nbytes = self.index.nbytes
+        if dtype == "float16":
+            # Values are off by half of the last of 11 bits, both of a pair compared.
+            self.rounding = 2.0**-10
         self.facts = {
             "nnz": len(self.index.values),
             "bytes_per_entry": self.index.values.itemsize + 2,

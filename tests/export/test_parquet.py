@@ -161,7 +161,9 @@ def test_ids_that_are_refused(write, name, tmp_path):
         ([*good[:-1], "3"], rf"{name}\[{n - 1}\] is '3', and so is {name}\[3\]"),
         ([*good[:-1], 3], f"{name} cannot be a column"),
         ([1.0, np.nan, *range(2, n)], rf"{name}\[1\] is missing"),
+        (pa.array([1.0, np.nan, *range(2, n)]), rf"{name}\[1\] is missing"),
         (np.zeros((n, 2)), f"{name} cannot be a column"),
+        ([[i] for i in range(n)], f"{name} cannot be a column"),
     ]
     for ids, message in cases:
         with pytest.raises(ValueError, match=message):

@@ -202,6 +202,16 @@ def test_killed_before_the_manifest(write, path, unfinished, expected):
 
 
 @pytest.mark.usefixtures("interrupted")
+def test_parts_of_nobody_knows_what_are_not_published(write, path, unfinished):
+    (unfinished / "_manifest.json").unlink()
+    assert list(unfinished.glob("part-*"))
+    with pytest.raises(FileExistsError, match=r"without its _manifest\.json: remove"):
+        write()
+    assert not path.exists()
+    assert list(unfinished.glob("part-*"))
+
+
+@pytest.mark.usefixtures("interrupted")
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff"])
 def test_a_damaged_manifest(write, unfinished, content):
     (unfinished / "_manifest.json").write_bytes(content)

@@ -318,6 +318,30 @@ def test_an_empty_folder_and_a_damaged_one_can_be_replaced(path):
     assert_whole(path)
 
 
+@pytest.mark.parametrize("files", ["null", "5", "[1]"])
+def test_a_manifest_without_files_can_be_replaced(written, files):
+    text = (written / MANIFEST).read_text(encoding="utf-8")
+    start, end = text.index('"files": '), text.index('"format_version"')
+    text = f'{text[:start]}"files": {files}, {text[end:]}'
+    (written / MANIFEST).write_text(text, encoding="utf-8")
+    write_folder(written, "Thing", ARRAYS, CONTENT, overwrite=True)
+    assert_whole(written)
+
+
+def test_what_somebody_else_has_published_meanwhile_stays(written, monkeypatch):
+    """The arrays of before are needed again, as they are those of the other one."""
+    publish = _folder.publish_folder
+
+    def then_another(*arguments, **options):
+        publish(*arguments, **options)
+        monkeypatch.setattr(_folder, "publish_folder", publish)
+        write_folder(written, "Thing", ARRAYS, CONTENT, overwrite=True)
+
+    monkeypatch.setattr(_folder, "publish_folder", then_another)
+    write_folder(written, "Other", {"a": np.ones(3)}, {}, overwrite=True)
+    assert_whole(written)
+
+
 def test_the_same_contents_again(written):
     write_folder(written, "Thing", ARRAYS, CONTENT, overwrite=True)
     assert_whole(written)
@@ -396,6 +420,13 @@ def test_a_writer_that_is_killed_leaves_the_old(written, where):
     # What it left is in nobody's way.
     write_folder(written, "Other", {}, {}, overwrite=True)
     assert read_folder(written).kind == "Other"
+
+
+def test_a_writer_that_is_killed_in_an_empty_folder(path):
+    path.mkdir()
+    (path / f"arrays-{'0' * 16}.safetensors").write_bytes(b"")
+    write_folder(path, "Thing", ARRAYS, CONTENT)
+    assert_whole(path)
 
 
 def test_a_folder_that_is_replaced_while_it_is_read(written, monkeypatch):

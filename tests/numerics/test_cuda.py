@@ -110,7 +110,12 @@ def test_state_moves_to_the_cpu_and_goes_on(X, init):
     )
     _, _, setting = fit(X, "cpu", init)
     moved = TrainingState.from_arrays(arrays, setting)
-    assert_array_equal(moved.embeddings(8).toarray(), state.embeddings(8).toarray())
+    for name, array in moved.to_arrays().items():
+        assert_array_equal(array, arrays[name])
+    # A GPU sums the norms of the rows in another order than the CPU does.
+    assert_allclose(
+        moved.embeddings(8).toarray(), state.embeddings(8).toarray(), rtol=1e-6
+    )
     train(X, moved, setting, None, 1, make_generator(2))
 
 

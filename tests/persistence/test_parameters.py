@@ -274,3 +274,28 @@ def test_an_index_within_an_estimator(elsa, again, path):
     assert [len(loaded.recommender.ids), len(loaded.sae.ids)] == [3, 4]
     content = json.loads((path / "manifest.json").read_text())["content"]
     assert content["parameters"]["sae"]["class"] == "Index"
+
+
+@pytest.mark.parametrize(
+    ("check", "state", "reason"),
+    [
+        (
+            _classes._check_entries,
+            {"columns": None, "n_components": 4, "width": 4, "values": np.ones((6, 3))},
+            "has 3 entries a row, and should have 4",
+        ),
+        (
+            _classes._check_level,
+            {"best_index_": 2, "n_nonzero_grid_": [8, 4]},
+            "best_index_ is 2, but there are 2 levels",
+        ),
+        (
+            _classes._check_encoder,
+            {"encoder.first": 0, "decoder.first": 0},
+            r"has of the encoder only \['encoder.first'\]",
+        ),
+    ],
+)
+def test_parts_that_do_not_fit_together(check, state, reason):
+    with pytest.raises(PersistenceError, match=reason):
+        check(state)

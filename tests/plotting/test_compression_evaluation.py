@@ -11,12 +11,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, Normalizer
 
 from sksparse_rec import CompresSAE, top_items
+from sksparse_rec._sparse import top_columns
 from sksparse_rec.plotting import CompressionTradeoffDisplay, _neighbors
 from sksparse_rec.plotting._neighbors import (
     NearestRows,
     recall,
     row_blocks,
-    top_columns,
     unit_rows,
 )
 

@@ -50,6 +50,8 @@ def assert_same(index, expected, Q):
         name = name.strip().split(" : ")[0]
         if " : " in name or not name.isidentifier():
             continue
+        if name == "nbytes":  # ids given as objects are counted as they are kept
+            continue
         value = getattr(expected, name, None)
         if value is None:
             assert getattr(index, name, None) is None

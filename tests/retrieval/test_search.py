@@ -6,7 +6,8 @@ import scipy.sparse as sp
 import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sksparse_rec._numerics.search_scipy import top_columns
+from sksparse_rec._numerics import search as kernels
+from sksparse_rec._numerics.search_scipy import best_columns
 from sksparse_rec.retrieval import search, top_items
 
 N_QUERIES, N_ITEMS, N_COMPONENTS = 13, 17, 5
@@ -210,11 +211,25 @@ class TestTopColumns:
         scores[rng.random(scores.shape) < 0.3] = -np.inf
         scores[3] = -np.inf
         scores[4] = 0
-        columns = top_columns(scores, k)
+        columns = best_columns(scores, k)
         assert_array_equal(columns, np.argsort(-scores, axis=1, kind="stable")[:, :k])
 
     def test_leaves_the_scores_alone(self, rng):
         scores = rng.normal(size=(4, 6))
         before = scores.copy()
-        top_columns(scores, 2)
+        best_columns(scores, 2)
         assert_array_equal(scores, before)
+
+
+def test_a_listing_costs_its_share_of_a_scan(rng):
+    """So lists of everything are not taken for what a short scan would answer."""
+    A = sp.random_array((400, 40), density=0.15, rng=rng, format="csr")
+    A.sort_indices()
+    columns = kernels.narrow_columns(A.indices, 40)
+    rows = kernels.make_rows(A.indptr.astype(np.int64), columns, A.data, 40)
+    lists, lengths = kernels.make_lists(rows), kernels.latent_lengths(rows)
+    Q = sp.random_array((9, 40), density=0.1, rng=rng, format="csr")
+    everything, _ = kernels._take_lists(rows, lists, lengths, Q, 1.0)
+    a_little, _ = kernels._take_lists(rows, lists, lengths, Q, 1e-9)
+    assert everything.all()
+    assert not a_little[np.diff(Q.indptr) > 0].any()

@@ -122,7 +122,14 @@ def test_dtypes(rng, dtype, n_components):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
     ("item_scale", "query_scale"),
-    [(1e-30, 1e30), (1e30, 1e-30), (1e30, 1e30), (1e-30, 1e-30), (1e-42, 1e-310)],
+    [
+        (1e-30, 1e30),
+        (1e30, 1e-30),
+        (1e30, 1e30),
+        (1e-30, 1e-30),
+        (1e-42, 1e-310),
+        (2.0**-539, 2.0**-539),
+    ],
 )
 def test_scales(rng, dtype, item_scale, query_scale):
     """Also where float32 has neither room nor digits."""
