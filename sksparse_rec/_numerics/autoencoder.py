@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import torch
 
-from sksparse_rec._numerics import codes_torch
+from sksparse_rec._numerics import codes_dense, codes_torch
 from sksparse_rec._numerics.code_losses import TINY, cosine_loss, neighbor_loss
 from sksparse_rec._numerics.compiling import load_compiled
 from sksparse_rec._numerics.device import to_csr, to_device, to_numpy
@@ -136,9 +136,11 @@ def load_compiled_codes():
 
 def kernels_of(tensor):
     """Return the module of products that is right for a tensor."""
+    if tensor.device.type != "cpu":
+        return codes_dense
     compiled = load_compiled_codes()
-    fits = tensor.device.type == "cpu" and tensor.dtype == torch.float32
-    return compiled if compiled is not None and fits else codes_torch
+    fits = compiled is not None and tensor.dtype == torch.float32
+    return compiled if fits else codes_torch
 
 
 def start(rows, n_components, tied, generator, device):
@@ -211,10 +213,13 @@ def train_step(state, X, setting, learning_rate):
 
 def _remember(state, X, columns, values, reconstructions, cosines):
     """Note which latents fired, and what the worst row of the batch is missing."""
-    state.fired[columns[values != 0].long()] = True
+    # Nothing here reads the device, which would wait for all of the step.
+    counts = torch.zeros_like(state.fired, dtype=torch.int32)
+    counts.index_add_(0, columns.reshape(-1), (values != 0).reshape(-1).int())
+    state.fired.logical_or_(counts > 0)
     # Zero rows miss nothing.
-    row = torch.where(X.any(dim=1), cosines, torch.inf).argmin()
-    x, y = X[row], reconstructions[row]
+    row = torch.where(X.any(dim=1), cosines, torch.inf).argmin().view(1)
+    x, y = (rows.index_select(0, row)[0] for rows in (X, reconstructions))
     state.worst.append(x - y * (x @ y) / (y @ y).clamp(min=TINY))
     # No more can be dead, and an epoch can be long.
     del state.worst[: -len(state.decoder)]

@@ -5,7 +5,7 @@ latents of every row, and ``values``. Entries come in descending magnitude, so t
 code of a smaller ``k`` is the beginning of the row: ``levels`` are ascending lengths of
 such beginnings, the last of them ``width``. Nothing of n_rows × n_components is made
 but the activations that ``select`` reads. ``codes_numba`` has the same functions for
-the CPU.
+the CPU, and ``codes_dense`` for accelerators.
 """
 
 import bisect
@@ -91,18 +91,30 @@ def descend_(state, codes, levels, dY, dvalues, X, learning_rate):
     learning_rate : float
     """
     columns, values = codes
-    D, optimizers = state.decoder, state.optimizers
-    dD, dE = torch.zeros_like(D), torch.zeros_like(D)
+    dD, dE = torch.zeros_like(state.decoder), torch.zeros_like(state.decoder)
     db = torch.zeros_like(state.intercept)
     db.index_add_(0, columns.reshape(-1), dvalues.reshape(-1))
-    # An entry is part of its own level and of all longer ones.
-    sums = dY.flip(0).cumsum(0).flip(0)
+    sums = sums_of_levels(dY)
     # A place at a time: all entries' shares at once are width times the batch.
     for place in range(columns.shape[1]):
         level = bisect.bisect_right(levels, place)
         at = columns[:, place]
         dD.index_add_(0, at, values[:, place, None] * sums[level])
         dE.index_add_(0, at, dvalues[:, place, None] * X)
+    step_(state, dD, dE, db, learning_rate)
+
+
+def sums_of_levels(dY):
+    """Return what the entries that a level adds have a share in.
+
+    An entry is part of its own level and of all longer ones.
+    """
+    return dY.flip(0).cumsum(0).flip(0)
+
+
+def step_(state, dD, dE, db, learning_rate):
+    """Take a step along given gradients, which are used up; see ``descend_``."""
+    D, optimizers = state.decoder, state.optimizers
     if state.encoder is None:
         dD += dE
     else:
@@ -115,16 +127,17 @@ def descend_(state, codes, levels, dY, dvalues, X, learning_rate):
 
 def products(columns, values, n_components):
     """Return ``S Sᵀ``, shape (n_rows, n_rows)."""
-    S = _dense(columns, values, n_components)
+    S = as_matrix(columns, values, n_components)
     return S @ S.T
 
 
 def products_adjoint(columns, values, n_components, dP):
     """Return ``dP S`` at the entries of ``S``, for a symmetric ``dP``."""
-    S = _dense(columns, values, n_components)
+    S = as_matrix(columns, values, n_components)
     return (dP @ S).gather(1, columns.long())
 
 
-def _dense(columns, values, n_components):
+def as_matrix(columns, values, n_components):
+    """Return codes with all of their zeros, shape (n_rows, n_components)."""
     S = values.new_zeros(len(values), n_components)
     return S.scatter_(1, columns.long(), values)

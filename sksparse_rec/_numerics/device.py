@@ -48,6 +48,11 @@ def has_bfloat16(device):
     return any(getattr(torch.cpu, name, bool)() for name in checks)
 
 
+def has_room(device, n_bytes):
+    """Tell whether so much takes at most half of the memory that a GPU has free."""
+    return device.type == "cuda" and 2 * n_bytes <= torch.cuda.mem_get_info(device)[0]
+
+
 def make_generator(seed):
     """Return a generator of its own; torch's global one stays untouched.
 

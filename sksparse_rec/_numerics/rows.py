@@ -194,20 +194,49 @@ class SparseRows:
     def gram(self):
         """Return ``G = Aᵀ A``, shape (m, m), by blocks of whole rows or by pairs."""
         m = self.n_components
-        products = products_of(self.values)
-        if m > products.SCATTER * self.width:
-            return products.gram(self)
+        if m > self._scatter * self.width:
+            return products_of(self.values).gram(self)
         G = self.values.new_zeros(m, m)
-        for part in products_torch.blocks(len(self.values), m):
-            values, columns = self.values[part], self.columns[part].long()
-            # Adding, as padding shares column 0 with what is stored there.
-            block = values.new_zeros(len(values), m).scatter_add_(1, columns, values)
+        for part in self._blocks():
+            block = self._whole_rows(part)
             G += multiply(block.T, block, self.half)
         return G
 
     def gram_adjoint(self, H):
         """Return ``A H`` at the pattern."""
+        # Half as many digits make a dense product faster there than any look-up.
+        is_fast = self.half and self.values.device.type != "cpu"
+        if is_fast and self.n_components <= self._scatter * self.width:
+            return self.gram_adjoint_of_whole_rows(H)
         return products_of(self.values).gram_adjoint(self, H)
+
+    def gram_adjoint_of_whole_rows(self, H):
+        """Return what ``gram_adjoint`` does, from dense products."""
+        gradient = torch.empty_like(self.values)
+        for part in self._blocks():
+            products = multiply(self._whole_rows(part), H, self.half)
+            gradient[part] = products.gather(1, self.columns[part].long())
+        return gradient
+
+    @property
+    def _scatter(self):
+        if self.values.device.type == "cpu":
+            return products_of(self.values).SCATTER
+        if self.half:
+            return products_torch.DEVICE_SCATTER_HALF
+        return products_torch.DEVICE_SCATTER
+
+    def _blocks(self):
+        return products_torch.blocks(
+            len(self.values), self.n_components, self.values.device
+        )
+
+    def _whole_rows(self, part):
+        """Return some rows with all of their zeros."""
+        values, columns = self.values[part], self.columns[part].long()
+        block = values.new_zeros(len(values), self.n_components)
+        # Adding, as padding shares column 0 with what is stored there.
+        return block.scatter_add_(1, columns, values)
 
     def scores(self, UT):
         """Return ``A Uᵀ``, shape (n_items, n_users), from ``UT`` (m, n_users)."""

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from sksparse_rec._numerics.device import to_device
+from sksparse_rec._numerics.device import has_room, to_device
 
 # Rows of a mapped file that are read together, and how many such pieces are shuffled
 # into each other at a time.
@@ -26,6 +26,7 @@ class Vectors(NamedTuple):
     mean: np.ndarray | None  # of the unit rows, float32: subtracted where given
     device: torch.device
     is_mapped: bool = False
+    units: torch.Tensor | None = None  # all of the unit rows, where the device has room
 
 
 def unit_rows(rows, mean=None):
@@ -71,8 +72,39 @@ def mean_unit_row(X):
 
 def take_rows(vectors, rows):
     """Return some rows as a float32 tensor; ``rows`` are positions or a slice."""
+    if vectors.units is not None:
+        at = rows if isinstance(rows, slice) else to_device(rows, vectors.device)
+        return vectors.units[at]
     taken = unit_rows(vectors.X[rows], vectors.mean)
     return to_device(taken, vectors.device)
+
+
+def load_vectors(X, mean, device, is_mapped=False):
+    """Get a table ready for batches.
+
+    An accelerator that has room gets all of it as unit rows, once, unless it is sparse
+    or mapped: rows that are copied for every batch would take longer than the step.
+
+    Parameters
+    ----------
+    X : {ndarray, csr_array} of shape (n_rows, n_features)
+    mean : ndarray of shape (n_features,) or None
+    device : torch.device
+    is_mapped : bool, default=False
+
+    Returns
+    -------
+    Vectors
+    """
+    vectors = Vectors(X, mean, device, is_mapped)
+    n_bytes = 4 * X.shape[0] * X.shape[1]
+    if is_mapped or sp.issparse(X) or not has_room(device, n_bytes):
+        return vectors
+    units = torch.empty(X.shape, dtype=torch.float32, device=device)
+    for first in range(0, X.shape[0], BLOCK_ROWS):
+        rows = slice(first, first + BLOCK_ROWS)
+        units[rows] = take_rows(vectors, rows)
+    return vectors._replace(units=units)
 
 
 def all_blocks(vectors):

@@ -21,8 +21,8 @@ from sksparse_rec._numerics.state import PRECISIONS
 from sksparse_rec._numerics.threads import thread_count
 from sksparse_rec._numerics.training import learning_rate_at, run_epochs
 from sksparse_rec._numerics.vectors import (
-    Vectors,
     draw_rows,
+    load_vectors,
     mean_unit_row,
     shuffled_vectors,
 )
@@ -93,7 +93,7 @@ class CodeTraining:
         mean = None if is_first else estimator.mean_
         if is_first and estimator.center:
             mean = mean_unit_row(X)
-        self.vectors = Vectors(X, mean, self.setting.device, is_mapped(X))
+        self.vectors = load_vectors(X, mean, self.setting.device, is_mapped(X))
         self.n_steps = n_steps
         self.n_epochs = 0 if is_first else estimator._optimizer_state["n_epochs"]
         self.losses = [] if is_first else list(estimator.loss_curve_)

@@ -104,7 +104,9 @@ class CompresSAE(
         hardware has it, and "auto" takes it there. Codes are computed in float32.
     device : str, default="auto"
         "cpu", "cuda", "cuda:1" or "mps" (untested); "auto" takes CUDA where there is
-        one. Fitted attributes are on the host whatever the device.
+        one. Fitted attributes are on the host whatever the device. A table that takes
+        less than half of the memory that the GPU has free is copied there once, as
+        float32; a larger, sparse or mapped one goes there batch by batch.
     n_jobs : int or None, default=None
         Threads, restored after the call. None takes torch's count, but one thread for
         small problems.
@@ -182,7 +184,8 @@ class CompresSAE(
 
     A step takes O(batch_size × n_components × n_features) time for the activations;
     everything else reads active entries only, O(batch_size × n_nonzero × n_features),
-    times ``auxiliary_factor`` for one batch in four. Memory beside ``X`` is
+    times ``auxiliary_factor`` for one batch in four; on a GPU its products are dense
+    too, as those are faster there. Memory beside ``X`` is
     O(n_components × n_features + batch_size × n_components + batch_size²) and the
     catalogue's codes. ``X`` may be mapped from a file far larger than memory, and is
     read in pieces.

@@ -19,7 +19,9 @@ def rng():
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Make every blocked loop of the products and the relu loss go round often."""
-    monkeypatch.setattr("sksparse_rec._numerics.products_torch.BLOCK_ENTRIES", 8)
+    products = "sksparse_rec._numerics.products_torch"
+    monkeypatch.setattr(f"{products}.BLOCK_ENTRIES", 8)
+    monkeypatch.setattr(f"{products}.DEVICE_BLOCK_ENTRIES", 8)
     monkeypatch.setattr("sksparse_rec._numerics.losses.USER_BLOCK", 3)
 
 

@@ -8,17 +8,18 @@ import torch
 from torch.nn.functional import kl_div, normalize
 from torch.testing import assert_close
 
-from sksparse_rec._numerics import codes_torch
+from sksparse_rec._numerics import codes_dense, codes_torch
 from sksparse_rec._numerics.code_losses import cosine_loss, neighbor_loss
 
 N_COMPONENTS, N_FEATURES, WIDTH = 14, 6, 4
 
 
-@pytest.fixture(params=["torch", "numba"])
+@pytest.fixture(params=["torch", "dense", "numba"])
 def kernels(request):
-    """Both ways, with the type whose gradients can be checked best."""
-    if request.param == "torch":
-        return codes_torch, torch.float64
+    """All ways, with the type whose gradients can be checked best."""
+    if request.param != "numba":
+        module = codes_torch if request.param == "torch" else codes_dense
+        return module, torch.float64
     pytest.importorskip("numba")
     return import_module("sksparse_rec._numerics.codes_numba"), torch.float32
 

@@ -11,7 +11,7 @@ from numpy.testing import assert_array_equal
 from torch.nn.functional import normalize
 from torch.testing import assert_close
 
-from sksparse_rec._numerics import autoencoder, codes_torch
+from sksparse_rec._numerics import autoencoder, codes_dense, codes_torch
 from sksparse_rec._numerics.autoencoder import Autoencoder, kernels_of
 from sksparse_rec._numerics.products_torch import tangent_
 from sksparse_rec._numerics.threads import thread_count
@@ -48,11 +48,12 @@ def shape(request):
     return SHAPES[request.param]
 
 
-@pytest.fixture(params=["torch", "numba"])
+@pytest.fixture(params=["torch", "dense", "numba"])
 def kernels(request):
-    """Both ways, with the type whose gradients can be checked best."""
-    if request.param == "torch":
-        return codes_torch, torch.float64
+    """All ways, with the type whose gradients can be checked best."""
+    if request.param != "numba":
+        module = codes_torch if request.param == "torch" else codes_dense
+        return module, torch.float64
     return load_compiled(), torch.float32
 
 
@@ -313,6 +314,17 @@ def test_compiled_equals_torch_on_any_number_of_threads(codes_numba, shape, rng)
         for first, second, other in zip(one, three, tensors, strict=True):
             assert_array_equal(first, second, err_msg=name)
             assert_near(first, other)
+
+
+def test_dense_equals_torch(shape, rng):
+    case = make_case(rng, shape)
+    dense, plain = (
+        results_of(module, case, np.random.default_rng(1))
+        for module in (codes_dense, codes_torch)
+    )
+    assert dense.keys() == plain.keys()
+    for name, tensors in plain.items():
+        assert_same(dense[name], tensors)
 
 
 def tidy(argument):

@@ -6,11 +6,11 @@ import scipy.sparse as sp
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from sksparse_rec._numerics import codes_torch
 from sksparse_rec._numerics.autoencoder import (
     Autoencoder,
     CodeSetting,
     encode,
+    kernels_of,
     revive_,
     start,
     train_step,
@@ -25,7 +25,7 @@ from sksparse_rec._numerics.elsa import (
 from sksparse_rec._numerics.losses import LOSSES
 from sksparse_rec._numerics.pruning import SparsitySchedule
 from sksparse_rec._numerics.state import Setting, TrainingState
-from sksparse_rec._numerics.vectors import Vectors, draw_rows, shuffled_vectors
+from sksparse_rec._numerics.vectors import draw_rows, load_vectors, shuffled_vectors
 
 pytestmark = [
     pytest.mark.cuda,
@@ -159,7 +159,7 @@ def fit_codes(X, device, *, tied, dtype, **changes):
         "device": device,
     }
     setting = CodeSetting(**options | changes)
-    vectors = Vectors(X, None, device)
+    vectors = load_vectors(X, None, device)
     state = start(draw_rows(vectors, 20, generator), 24, tied, generator, device)
     for matrix in (state.decoder, state.encoder_rows):
         matrix[20:] = torch.eye(12, device=device)[3]
@@ -215,15 +215,16 @@ def test_codes_of_a_state_that_moved(vectors):
 def test_products_of_codes(rng):
     def compute(device):
         activations, D, dY, X = (array.to(device) for array in arrays)
-        columns, values = codes_torch.select(activations, 6, False)
+        kernels = kernels_of(D)
+        columns, values = kernels.select(activations, 6, False)
         codes, levels = (columns, values), (2, 2, 6)
-        P = codes_torch.products(*codes, 50)
-        results = columns, codes_torch.decode(*codes, D, levels), P
-        dvalues = codes_torch.decode_adjoint(columns, D, levels, dY)
+        P = kernels.products(*codes, 50)
+        results = columns, kernels.decode(*codes, D, levels), P
+        dvalues = kernels.decode_adjoint(columns, D, levels, dY)
         state = Autoencoder.of(D.clone(), D.clone(), D[:, 0].clone())
-        codes_torch.descend_(state, codes, levels, dY, dvalues, X, 0.01)
+        kernels.descend_(state, codes, levels, dY, dvalues, X, 0.01)
         results += dvalues, *state.parameters().values()
-        return *results, codes_torch.products_adjoint(*codes, 50, P)
+        return *results, kernels.products_adjoint(*codes, 50, P)
 
     shapes = (30, 50), (50, 8), (3, 30, 8), (30, 8)
     arrays = [torch.from_numpy(rng.normal(size=shape)) for shape in shapes]

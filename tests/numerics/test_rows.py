@@ -57,6 +57,9 @@ def test_gram_adjoint(rows, dense, rng, at_pattern):
     H = H + H.T
     adjoint = rows.gram_adjoint(torch.from_numpy(H))
     assert_at_pattern(adjoint, rows, dense @ H, at_pattern)
+    if isinstance(rows, SparseRows):
+        adjoint = rows.gram_adjoint_of_whole_rows(torch.from_numpy(H))
+        assert_at_pattern(adjoint, rows, dense @ H, at_pattern)
 
 
 def test_scores_and_their_adjoints(rows, dense, rng, at_pattern):

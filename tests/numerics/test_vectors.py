@@ -12,6 +12,7 @@ from sksparse_rec._numerics.vectors import (
     Vectors,
     all_blocks,
     draw_rows,
+    load_vectors,
     mean_unit_row,
     shuffled_vectors,
     take_rows,
@@ -130,6 +131,36 @@ def test_take_rows(table, container, mean):
     taken.fill_(9)
     take_rows(vectors, slice(None)).fill_(9)
     assert table.max() < 9
+
+
+@pytest.mark.parametrize("mean", [None, np.full(4, 0.2, dtype=np.float32)])
+def test_a_table_that_is_on_the_device(table, mean, monkeypatch):
+    """Everything is as if rows were copied for every batch."""
+    monkeypatch.setattr(vectors_module, "BLOCK_ROWS", 4)
+    streamed = load_vectors(table, mean, CPU)
+    assert streamed.units is None
+    monkeypatch.setattr(vectors_module, "has_room", lambda device, n_bytes: True)
+    assert load_vectors(sp.csr_array(table), mean, CPU).units is None
+    assert load_vectors(table, mean, CPU, is_mapped=True).units is None
+    loaded = load_vectors(table, mean, CPU)
+    for rows in (np.array([4, 0, 4]), slice(3, 6), slice(8, 20), np.array([], int)):
+        assert torch.equal(take_rows(loaded, rows), take_rows(streamed, rows))
+    for passes in (
+        all_blocks,
+        lambda vectors: shuffled_vectors(vectors, 3, make_generator(0)),
+        lambda vectors: [draw_rows(vectors, 4, make_generator(1))],
+    ):
+        for ours, theirs in zip(passes(loaded), passes(streamed), strict=True):
+            assert torch.equal(ours, theirs)
+
+
+def test_room_is_asked_for_in_bytes(table, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        vectors_module, "has_room", lambda *asking: asked.append(asking)
+    )
+    load_vectors(table, None, CPU)
+    assert asked == [(CPU, 4 * table.size)]
 
 
 @pytest.mark.parametrize("block_rows", [1, 4, 5, 100])
