@@ -6,7 +6,7 @@ import time
 import numpy as np
 import torch
 from _code_search import sparse_level
-from _estimators import EpochClock, plain_params
+from _estimators import EpochClock, own_params, plain_params
 
 from sksparse_rec import CompresSAE, top_items
 
@@ -21,7 +21,7 @@ class Compressor:
 
     def __init__(self, task):
         self.sizes = sorted(task["sizes"], reverse=True)
-        self.estimator = CompresSAE(**task["params"], random_state=task["seed"])
+        self.estimator = CompresSAE(**own_params(task), random_state=task["seed"])
         self.clock = EpochClock()
         self.estimator.set_callbacks(self.clock)
 

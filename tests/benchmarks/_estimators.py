@@ -42,7 +42,7 @@ class Elsa:
     """A CompressedELSA."""
 
     def __init__(self, task):
-        self.estimator = CompressedELSA(**task["params"], random_state=task["seed"])
+        self.estimator = CompressedELSA(**own_params(task), random_state=task["seed"])
         self.clock = EpochClock()
         self.estimator.set_callbacks(self.clock)
 
@@ -105,9 +105,11 @@ class CodedElsa(PrunedElsa):
         """Train the one, and then the others."""
         super().fit(data)
         factors = self.estimator.item_embeddings_.toarray()
-        seed = self.estimator.random_state
+        same = {
+            name: getattr(self.estimator, name) for name in ("device", "random_state")
+        }
         self.coders = [
-            CompresSAE(factors.shape[1], n_nonzero=level, random_state=seed)
+            CompresSAE(factors.shape[1], n_nonzero=level, **same)
             for level in self.levels
         ]
         for coder in self.coders:
@@ -133,7 +135,7 @@ class ElsaPath:
 
     def __init__(self, task):
         self.levels = sorted(task["sizes"], reverse=True)
-        params = dict(task["params"])
+        params = own_params(task)
         self.options = {
             name: params.pop(name) for name in ("max_iter_per_level",) if name in params
         }
@@ -163,6 +165,14 @@ class ElsaPath:
             "n_iter": [int(model.n_iter_) for model in self.models],
             "all_params": plain_params(self.estimator) | self.options,
         }
+
+
+def own_params(task):
+    """Return the parameters of our estimator, with the device that is asked for."""
+    params = dict(task["params"])
+    if task.get("device") is not None:
+        params["device"] = task["device"]
+    return params
 
 
 def recommend(estimator, history, k):

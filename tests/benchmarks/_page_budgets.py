@@ -25,9 +25,11 @@ from _pages import (
     join,
     made_by,
     mean,
+    on_cpu,
     shortfall,
     sizes_of,
     table,
+    without_costs,
 )
 
 COLUMNS = tuple(BYTES_PER_NONZERO * level for level in LEVELS)
@@ -238,7 +240,7 @@ Best dense ELSA: {largest // BYTES_PER_VALUE:,} dimensions, {largest:,} bytes, n
 def _costs(records):
     """Return the table of what the curves cost to train."""
     curves = {}
-    for record in done(records):
+    for record in on_cpu(done(records)):
         runs = curves.setdefault(record["family"], {})
         runs.setdefault(record["system"], []).append(record)
     largest = max(LEVELS)
@@ -270,4 +272,4 @@ def _costs(records):
         f"of {largest} non-zeros alone",
         "most extra MB",
     )
-    return table(header, rows)
+    return f"{table(header, rows)}{without_costs(records)}"

@@ -5,7 +5,16 @@ import statistics
 from _code_curves import at_level, compresses_queries, family_of, label_of, scores
 from _code_data import CORPORA
 from _codes import LEVELS, MAIN
-from _pages import done, extra_megabytes, join, mean, shortfall, table
+from _pages import (
+    done,
+    extra_megabytes,
+    join,
+    mean,
+    on_cpu,
+    shortfall,
+    table,
+    without_costs,
+)
 
 METRICS = ("recall@100", "recall@10")
 
@@ -76,12 +85,15 @@ def _cells(sizes, metric):
 def _costs(records, curves):
     """Return the table of what the usual size costs to train, make and search."""
     fits = {}
-    for record in done(records):
+    for record in on_cpu(done(records)):
         for point in record["points"]:
             key = family_of(record, point), point["bytes"]
             fits.setdefault(key, []).append((record, point))
     rows = []
     for family, sizes in curves.items():
+        sizes = [size for size in sizes if (family, size) in fits]
+        if not sizes:
+            continue
         size = at_level(sizes, MAIN) or max(sizes)
         found = fits[family, size]
         dead = [p["dead_fraction"] for _, p in found if "dead_fraction" in p]
@@ -109,7 +121,9 @@ def _costs(records, curves):
 Seconds are medians over seeds. A fit that gives all sizes is counted in whole. Queries
 are searched exactly, from the whole vector to the 100 best; sparse codes by one product
 of scipy, whoever trained them."""
-    return f"{table(header, rows)}\n\n{notes}{_recommend(records)}"
+    return (
+        f"{table(header, rows)}\n\n{notes}{_recommend(records)}{without_costs(records)}"
+    )
 
 
 def _recommend(records):

@@ -14,6 +14,7 @@ from _pages import (
     made_by,
     mean,
     median,
+    same_device,
     shortfall,
     sizes_of,
     table,
@@ -66,7 +67,7 @@ def _dataset_section(name, records):
         systems.setdefault(record["system"], []).append(record)
     sessions = {record["session"] for record in records}
     notes = [
-        f"- Settings of {group[0]['label']}: "
+        f"- Settings of {_label(group)}: "
         f"{join(f'{key} {value}' for key, value in _flat(group[0]['params']).items())}."
         for group in systems.values()
     ]
@@ -90,10 +91,10 @@ def _row(records):
     good = done(records)
     runs = f"{len(good)} of {len(records)}"
     if not good:
-        return [records[0]["label"], *[""] * (len(HEADER) - 2), runs]
+        return [_label(records), *[""] * (len(HEADER) - 2), runs]
     seconds = [record["fit_seconds"] for record in good]
     return [
-        records[0]["label"],
+        _label(records),
         median(seconds, 1),
         f"{min(seconds):,.1f} to {max(seconds):,.1f}",
         mean([_ndcg(record) for record in good]),
@@ -101,6 +102,12 @@ def _row(records):
         median([record["process_peak_bytes"] / 1e6 for record in good], 0),
         runs,
     ]
+
+
+def _label(records):
+    """Return how a system is called, with the GPU that it was run on."""
+    found = [record["accelerator"] for record in records if "accelerator" in record]
+    return records[0]["label"] + (f", on {found[0]}" if found else "")
 
 
 def _ndcg(record):
@@ -115,10 +122,8 @@ def _ratios(systems):
             ours, theirs = done(systems[own]), done(systems[rival])
             if not own.startswith("anchors") or rival.startswith("anchors"):
                 continue
-            if ours and theirs:
-                rows.append(
-                    [ours[0]["label"], theirs[0]["label"], *_ratio(ours, theirs)]
-                )
+            if ours and theirs and same_device(ours[0], theirs[0]):
+                rows.append([_label(ours), _label(theirs), *_ratio(ours, theirs)])
     header = (
         "System",
         "beside",

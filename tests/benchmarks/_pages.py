@@ -63,6 +63,30 @@ def extra_megabytes(record):
     return (record["fit_peak_bytes"] - record["baseline_bytes"]) / 1e6
 
 
+def same_device(record, other):
+    """Tell whether two runs were on the same accelerator, or both on none."""
+    return record.get("accelerator") == other.get("accelerator")
+
+
+def on_cpu(records):
+    """Return the runs that used no accelerator."""
+    return [record for record in records if "accelerator" not in record]
+
+
+def without_costs(records):
+    """Say which runs count for quality alone, as they had an accelerator."""
+    found = {}
+    for record in done(records):
+        if "accelerator" in record:
+            runs = found.setdefault(record["accelerator"], set())
+            runs.add(f"{record['system']} (seed {record['seed']})")
+    lines = [
+        f"Trained on {name}, for quality alone: {join(sorted(runs))}."
+        for name, runs in found.items()
+    ]
+    return "".join(f"\n\n{line}" for line in lines)
+
+
 def shortfall(record):
     """Say why a run has no numbers."""
     if record["status"] == "timeout":
@@ -129,13 +153,17 @@ def environment_section(records):
     -------
     str
     """
-    machines = Counter(json.dumps(record["machine"]) for record in records)
+    machines = Counter(
+        json.dumps({**record["machine"], "accelerator": record.get("accelerator")})
+        for record in records
+    )
     lines = ["## Machine and versions", ""]
     for text, count in machines.most_common():
         machine = json.loads(text)
+        extra = f", {machine['accelerator']}" if machine["accelerator"] else ""
         lines.append(
             f"- {count} runs: {machine['processor']}, {machine['cores']} cores, "
-            f"{machine['memory_bytes'] / 2**30:.0f} GiB, {machine['system']}."
+            f"{machine['memory_bytes'] / 2**30:.0f} GiB, {machine['system']}{extra}."
         )
     threads = sorted({record["threads"] for record in records})
     lines.append(f"- Threads of a process: {join(threads)}.")

@@ -6,6 +6,7 @@ import itertools
 import shutil
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from _data import describe_dataset, split_dataset, split_validation
@@ -32,6 +33,11 @@ def make_parser(description, *, seeds=(0, 1, 2)):
     if seeds is not None:
         parser.add_argument("--seeds", nargs="+", type=int, default=list(seeds))
     parser.add_argument("--threads", type=int, default=2, help="of every process")
+    parser.add_argument(
+        "--device",
+        choices=("cpu", "cuda"),
+        help="for systems that can use one; default: what each chooses",
+    )
     parser.add_argument(
         "--timeout", type=float, default=7200, help="seconds that one run may take"
     )
@@ -153,7 +159,9 @@ def run_jobs(jobs, options, benchmark, run_dataset=None):
         raise SystemExit(f"--rival-python: {python} is no program")
     folder = options.results / benchmark
     jobs = [
-        job for job in jobs if options.force or not record_path(folder, job).exists()
+        job._replace(system=replace(job.system, device=options.device))
+        for job in jobs
+        if options.force or not record_path(folder, job).exists()
     ]
     without = sorted({job.name for job in jobs if job.system.is_rival})
     if python is None and without:

@@ -54,7 +54,7 @@ def run_task(make_model, packages):
     task = json.loads(Path(sys.argv[1]).read_text())
     data = _load(task["paths"])
     # First calls load libraries and start threads; that is not training.
-    _warm_up(make_model(task))
+    _warm_up(make_model(task), data.train)
     model = make_model(task)
     started = time.perf_counter()
     model.prepare(data)
@@ -78,15 +78,31 @@ def timed_fit(model, data):
     dict
         Facts for the record.
     """
-    baseline = reset_peak_memory()
+    baseline, gpu = reset_peak_memory(), used_gpu()
+    if gpu is not None:
+        gpu.reset_peak_memory_stats()
     wall, cpu = time.perf_counter(), time.process_time()
     model.fit(data)
-    return {
+    if gpu is not None:
+        gpu.synchronize()
+    report = {
         "baseline_bytes": baseline,
         "fit_seconds": time.perf_counter() - wall,
         "fit_cpu_seconds": time.process_time() - cpu,
         "fit_peak_bytes": peak_memory(),
     }
+    if gpu is not None:
+        report["accelerator"] = gpu.get_device_name()
+        report["accelerator_peak_bytes"] = gpu.max_memory_allocated()
+    return report
+
+
+def used_gpu():
+    """Return torch's module for the GPU if the warm-up has used one, or None."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return None
+    return torch.cuda
 
 
 def hand_back(task, report, model, points, lists, packages):
@@ -134,9 +150,14 @@ def _recommend(model, history, k):
     return points, lists
 
 
-def _warm_up(model):
+def _warm_up(model, train):
     rng = np.random.default_rng(0)
-    X = sp.csr_matrix((rng.random(WARM_UP_SHAPE) < 0.2).astype(np.float32))
+    X = sp.csr_matrix((rng.random(WARM_UP_SHAPE) < 0.2).astype(train.dtype))
+    # Every type of index is compiled for itself.
+    X.indices, X.indptr = (
+        array.astype(given.dtype)
+        for array, given in ((X.indices, train.indices), (X.indptr, train.indptr))
+    )
     model.fit(Data(X, X))
     list(model.answers(X, 10))
 

@@ -109,11 +109,12 @@ class SparseCoder:
     def __init__(self, task):
         self.params, self.seed = dict(task["params"]), task["seed"]
         self.k = self.params.pop("k")
+        self.device = task.get("device") or "cpu"
 
     def levels(self):
         """Yield the size that was trained."""
         with torch.no_grad():
-            decoder = self.decoder().numpy()
+            decoder = self.decoder().cpu().numpy()
         yield sparse_level(self.family, self.k, self.encode, decoder)
 
     def describe(self):
@@ -136,14 +137,14 @@ class CSR(SparseCoder):
         from sentence_transformers.sparse_encoder.modules import SparseAutoEncoder
 
         torch.manual_seed(self.seed)
-        params, X = self.params, torch.from_numpy(X)
+        params, X = self.params, torch.from_numpy(X).to(self.device)
         self.module = SparseAutoEncoder(
             X.shape[1],
             hidden_dim=params["hidden_dim"],
             k=self.k,
             k_aux=params["k_aux"],
             normalize=params["normalize"],
-        )
+        ).to(self.device)
         loss = CSRLoss(self.module, beta=params["beta"], gamma=params["gamma"])
         optimizer = torch.optim.Adam(
             self.module.parameters(), lr=params["learning_rate"]
@@ -173,8 +174,8 @@ class CSR(SparseCoder):
         codes = []
         with torch.inference_mode():
             for rows in torch.from_numpy(X).split(ROWS_PER_BLOCK):
-                found = self.module({"sentence_embedding": rows})
-                codes.append(top_codes(found["sentence_embedding"], self.k))
+                found = self.module({"sentence_embedding": rows.to(self.device)})
+                codes.append(top_codes(found["sentence_embedding"].cpu(), self.k))
         codes = sp.vstack(codes, format="csr")
         codes.eliminate_zeros()
         return codes
@@ -194,7 +195,11 @@ class TopKSAE(SparseCoder):
         from compresso import TopKSAEConfig, TopKSAETrainer
 
         config = TopKSAEConfig(
-            k=self.k, seed=self.seed, show_progress=False, **self.params
+            k=self.k,
+            seed=self.seed,
+            device=self.device,
+            show_progress=False,
+            **self.params,
         )
         self.trainer = TopKSAETrainer(config)
         self.trainer.fit(X)

@@ -22,6 +22,7 @@ class Compresso:
             **params["config"],
             compression=ELSACompressionConfig(**params["compression"]),
             seed=task["seed"],
+            device=task.get("device") or "cpu",
             show_progress=False,
         )
         self.trainer = ELSATrainer(config)

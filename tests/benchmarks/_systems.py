@@ -37,6 +37,8 @@ class System:
         Runs by default on ``ABLATION_DATASETS`` only.
     large_params : dict or None
         Settings for catalogues of at least ``MANY_ITEMS`` items, where they differ.
+    device : str or None
+        Where it trains, if it can choose; None leaves it to the system.
     """
 
     label: str
@@ -47,6 +49,7 @@ class System:
     tuned: bool = False
     ablation: bool = False
     large_params: dict | None = None
+    device: str | None = None
 
     @property
     def is_rival(self):

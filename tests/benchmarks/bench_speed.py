@@ -62,7 +62,8 @@ def plan(dataset, options):
     ------
     Job
     """
-    name = "anchors" + suffix(options.settings)
+    on_device = suffix([("device", options.device)] if options.device else [])
+    name = "anchors" + suffix(options.settings) + on_device
     own = SYSTEMS["anchors"].with_settings(dict(options.settings))
     rivals = RIVALS.get(dataset, RIVALS["gowalla"])
     n_rival = options.rival_repeats
@@ -73,7 +74,7 @@ def plan(dataset, options):
             yield Job(name, own, DATASETS[dataset], seed)
         if seed < n_rival:
             for rival, system in rivals.items():
-                yield Job(rival, system, DATASETS[dataset], seed)
+                yield Job(rival + on_device, system, DATASETS[dataset], seed)
 
 
 if __name__ == "__main__":
