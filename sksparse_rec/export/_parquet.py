@@ -146,7 +146,7 @@ def recommend_to_parquet(
     blocks = recommend_in_blocks(model, X, k, allow=allow, deny=deny, **options)
     user_ids = as_id_column(user_ids, blocks.n_users, "user_ids", "the rows of X")
     if item_ids is None:
-        item_ids = _item_names(model)
+        item_ids = item_names(model)
     item_ids = as_id_column(item_ids, blocks.n_items, "item_ids", "the items")
     path = Path(os.path.realpath(Path(path).expanduser()))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -239,7 +239,7 @@ class _Export:
             self.on_block(n_done, self.blocks.n_users)
 
 
-def _item_names(model):
+def item_names(model):
     """Return the names of items; those of CompresSAE are the features of vectors."""
     if isinstance(model, CompresSAE):
         return None

@@ -1,6 +1,8 @@
 """A small model, users, and what is read back."""
 
 import functools
+import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -9,6 +11,10 @@ import scipy.sparse as sp
 
 from sksparse_rec import CompresSAE, CompressedELSA
 from sksparse_rec.export import recommend_to_parquet
+
+# The tests that all stores share are in a module of their own.
+sys.path.insert(0, str(Path(__file__).parent))
+pytest.register_assert_rewrite("round_trips")
 
 SMALL = {
     "n_components": 16,
