@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from sksparse_rec._sparse import hash_matrix
 from sksparse_rec._validation import as_rows
 from sksparse_rec.export._parquet import item_names
-from sksparse_rec.export._payload import Payload
+from sksparse_rec.export._payload import Payload, check_unicode
 from sksparse_rec.export._signs import check_signs, to_stored
 from sksparse_rec.retrieval import SparseIndex
 from sksparse_rec.retrieval._ids import as_ids, check_distinct
@@ -163,4 +163,7 @@ def _check_ids(ids, n_items):
         raise ValueError(
             f"ids[{place}] is {ids[place]}, but integers must be 0 or more: use strings"
         )
+    if ids.dtype.kind == "U":
+        for place, name in enumerate(ids.tolist()):
+            check_unicode(name, f"ids[{place}]")
     return ids

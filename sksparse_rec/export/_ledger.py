@@ -1,11 +1,33 @@
 """How far the writing of a catalogue to a store has come, on disk."""
 
+import contextlib
 import json
+import os
 from pathlib import Path
 
-from sksparse_rec._files import write_whole
+from sksparse_rec._files import locked, write_whole
 
 FORMAT = 1
+
+
+@contextlib.contextmanager
+def alone_with(path):
+    """Be the only process that writes with this progress; None is nobody's.
+
+    Raises
+    ------
+    BlockingIOError
+        At once, if another one does.
+    """
+    with contextlib.ExitStack() as stack:
+        if path is not None:
+            path = Path(os.path.realpath(path))
+            try:
+                stack.enter_context(locked(path.with_name(f".{path.name}.lock")))
+            except BlockingIOError as error:
+                reason = "Another process is writing with this progress"
+                raise BlockingIOError(error.errno, reason, str(path)) from None
+        yield
 
 
 class Ledger:

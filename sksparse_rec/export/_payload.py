@@ -32,6 +32,7 @@ class Payload:
                     f"payload has a column {name!r}, but names are strings that do not "
                     "begin with an underscore, which are the package's own: rename it"
                 )
+            check_unicode(name, "the name of a column of payload")
             if len(column) != n_items:
                 raise ValueError(
                     f"payload[{name!r}] has length {len(column)}, but there are "
@@ -53,6 +54,14 @@ class Payload:
                 if value is not None:
                     records[row][name] = value
         return records
+
+
+def check_unicode(text, what):
+    """Raise a ValueError for half a pair of surrogates, which no store takes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{what} is {text!r}, which is no valid Unicode") from None
 
 
 def _as_columns(table):
@@ -97,7 +106,10 @@ def _plain(value, name, row):
 def _plain_scalar(value, name, row):
     if isinstance(value, np.generic):
         value = value.item()
-    if isinstance(value, bool | str):
+    if isinstance(value, str):
+        check_unicode(value, f"payload[{name!r}][{row}]")
+        return value
+    if isinstance(value, bool):
         return value
     if isinstance(value, numbers.Integral) and abs(value) <= LARGEST_INTEGER:
         return int(value)

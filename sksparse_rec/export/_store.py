@@ -7,7 +7,7 @@ import scipy.sparse as sp
 
 from sksparse_rec._validation import Integral, check_length
 from sksparse_rec.export._batches import Batches
-from sksparse_rec.export._ledger import Ledger
+from sksparse_rec.export._ledger import Ledger, alone_with
 from sksparse_rec.export._rerank import search_store
 from sksparse_rec.export._signs import SIGNS, stored_width
 from sksparse_rec.retrieval import check_k
@@ -98,6 +98,10 @@ class Store(ABC):
             For codes, ids or a payload that the store does not take, before anything
             is written; if `progress` belongs to another call: the message says what
             differs.
+        TypeError
+            For ids of another kind than those in the store.
+        BlockingIOError
+            If another process writes with the same `progress`.
 
         Notes
         -----
@@ -118,19 +122,8 @@ class Store(ABC):
             refusal=self._refusal,
         )
         self._check_kind(batches.ids)
-        description = batches.check(self._check) | self._describe(batches.batch_size)
-        ledger = Ledger(progress, description, batches.n_items)
-        n_done, base = ledger.read()
-        if n_done and not self._has(batches, n_done):
-            n_done, base = 0, None
-        if base is None:
-            base = self._end()
-            ledger.write(0, base)
-        for batch in batches.between(n_done):
-            self._upsert(batch, self._settle(batch, base))
-            ledger.write(batch.stop, base)
-            if on_batch is not None:
-                on_batch(batch.stop, batches.n_items)
+        with alone_with(progress):
+            self._write(batches, progress, on_batch)
 
     def search(self, Q, k=10, *, where=None, n_candidates=100):
         """Find the ``k`` best items of every query.
@@ -171,11 +164,13 @@ class Store(ABC):
         Q = sp.csr_array(Q, dtype=np.float64, copy=True)
         Q.sum_duplicates()
         Q.eliminate_zeros()
-        has_names = self._id_kind() == "U"
-        ids = np.full((Q.shape[0], k), None if has_names else -1)
-        ids = ids.astype(object if has_names else np.int64)
+        if where is not None:
+            self._check_where(where)
+        answers = search_store(self, Q, k, n, where)
+        dtype, missing = (object, None) if self._has_names(answers) else (np.int64, -1)
+        ids = np.full((Q.shape[0], k), missing, dtype=dtype)
         scores = np.full(ids.shape, -np.inf)
-        for query, best in enumerate(search_store(self, Q, k, n, where)):
+        for query, best in enumerate(answers):
             ids[query, : len(best.ids)] = best.ids
             scores[query, : len(best.ids)] = best.scores
         return ids, scores
@@ -206,7 +201,7 @@ class Store(ABC):
         for start in range(0, len(ids), DELETED_AT_ONCE):
             self._delete(ids[start : start + DELETED_AT_ONCE])
 
-    def close(self):
+    def close(self):  # noqa: B027
         """Let go of what the store holds open; it cannot be used any more."""
 
     def __enter__(self):
@@ -261,8 +256,26 @@ class Store(ABC):
     def _place(self):
         """Return what tells this store from others of its class, as JSON writes it."""
 
-    def _check(self, batch):
+    def _check(self, batch):  # noqa: B027
         """Raise a ValueError for a ``Batch`` that the store does not take."""
+
+    def _write(self, batches, progress, on_batch):
+        description = batches.check(self._check) | self._describe(batches.batch_size)
+        ledger = Ledger(progress, description, batches.n_items)
+        n_done, base = ledger.read()
+        if n_done and not self._has(batches, n_done):
+            n_done, base = 0, None
+        if base is None:
+            base = self._end()
+            ledger.write(0, base)
+        for batch in batches.between(n_done):
+            self._upsert(batch, self._settle(batch, base))
+            ledger.write(batch.stop, base)
+            if on_batch is not None:
+                on_batch(batch.stop, batches.n_items)
+
+    def _check_where(self, where):  # noqa: B027
+        """Raise a TypeError or ValueError for what is no filter of the store."""
 
     def _describe(self, batch_size):
         return {
@@ -273,9 +286,20 @@ class Store(ABC):
         }
 
     def _check_kind(self, ids):
-        kind = self._id_kind()
-        if kind is not None and len(ids):
-            as_ids(ids, like=np.dtype("U1" if kind == "U" else np.int64))
+        kind = self._id_kind() or ids.dtype.kind
+        if len(ids) and kind != ids.dtype.kind:
+            here, there = ("strings", "integers")[:: 1 if kind == "i" else -1]
+            raise TypeError(
+                f"ids holds {here} such as {ids[0].item()!r}, but the ids in the store "
+                f"are {there}"
+            )
+
+    def _has_names(self, answers):
+        """Tell whether ids are strings, asking the store only if nothing was found."""
+        for best in answers:
+            if len(best.ids):
+                return isinstance(best.ids[0], str)
+        return self._id_kind() == "U"
 
     def _has(self, batches, n_done):
         """Tell whether the batches that were acknowledged are there still."""
