@@ -8,7 +8,6 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
-from sksparse_rec._sparse import hash_matrix
 from sksparse_rec._validation import as_rows
 from sksparse_rec.export._parquet import item_names
 from sksparse_rec.export._payload import Payload, check_unicode
@@ -94,15 +93,22 @@ class Batches:
         description : dict of str
             Digests of all that is written, by what they are of.
         """
-        digests = {name: hashlib.sha256() for name in ("codes", "ids", "payload")}
+        names = ("lengths", "columns", "values", "ids", "payload")
+        digests = {name: hashlib.sha256() for name in names}
         for batch in self.between(0):
             check(batch)
-            hash_matrix(digests["codes"], batch.rows)
-            for name in ("ids", "payload"):
-                values = getattr(batch, name)
-                values = values.tolist() if name == "ids" else values
-                digests[name].update(json.dumps(values, sort_keys=True).encode())
-        return {name: digest.hexdigest() for name, digest in digests.items()}
+            arrays = np.diff(batch.rows.indptr), batch.rows.indices, batch.rows.data
+            for name, array in zip(names, arrays, strict=False):
+                digests[name].update(np.ascontiguousarray(array).data)
+            for name, values in (
+                ("ids", batch.ids.tolist()),
+                ("payload", batch.payload),
+            ):
+                for value in values:
+                    digests[name].update(json.dumps(value, sort_keys=True).encode())
+        found = {name: digest.hexdigest() for name, digest in digests.items()}
+        of_codes = "".join(found.pop(name) for name in names[:3])
+        return found | {"codes": hashlib.sha256(of_codes.encode()).hexdigest()}
 
     def _rows(self, start, stop):
         try:
