@@ -105,7 +105,8 @@ class Batches:
                 ("payload", batch.payload),
             ):
                 for value in values:
-                    digests[name].update(json.dumps(value, sort_keys=True).encode())
+                    text = json.dumps(value, sort_keys=True) + "\n"
+                    digests[name].update(text.encode())
         found = {name: digest.hexdigest() for name, digest in digests.items()}
         of_codes = "".join(found.pop(name) for name in names[:3])
         return found | {"codes": hashlib.sha256(of_codes.encode()).hexdigest()}

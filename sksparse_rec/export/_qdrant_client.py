@@ -22,13 +22,14 @@ class ClientPoints:
     library = "qdrant_client.models"
 
     def __init__(self, client, collection, vector, position):
-        q = import_optional("qdrant_client", "QdrantStore", "qdrant")
-        if not isinstance(client, q.QdrantClient):
+        library = import_optional("qdrant_client", "QdrantStore", "qdrant")
+        models = import_optional("qdrant_client.models", "QdrantStore", "qdrant")
+        if not isinstance(client, library.QdrantClient):
             raise TypeError(
                 f"location is a {type(client).__name__}: pass a path, or a QdrantClient"
             )
-        self.models, self.client, self.place = q.models, client, collection
-        self.vector, self.position, self.filter = vector, position, q.models.Filter
+        self.models, self.client, self.place = models, client, collection
+        self.vector, self.position, self.filter = vector, position, models.Filter
         if client.collection_exists(collection):
             self._check()
         else:
@@ -38,7 +39,7 @@ class ClientPoints:
             # The local mode says that it has no indexes and needs none.
             warnings.filterwarnings("ignore", "Payload indexes have no effect")
             client.create_payload_index(
-                collection, position, q.models.PayloadSchemaType.INTEGER, wait=True
+                collection, position, models.PayloadSchemaType.INTEGER, wait=True
             )
 
     def _create(self):

@@ -7,9 +7,10 @@ import scipy.sparse as sp
 
 from sksparse_rec._validation import Integral, check_length
 from sksparse_rec.export._batches import Batches
-from sksparse_rec.export._ledger import Ledger, alone_with
+from sksparse_rec.export._ledger import alone_with
 from sksparse_rec.export._rerank import search_store
 from sksparse_rec.export._signs import SIGNS, stored_width
+from sksparse_rec.export._writing import write_batches
 from sksparse_rec.retrieval import check_k
 from sksparse_rec.retrieval._ids import as_ids
 
@@ -123,7 +124,7 @@ class Store(ABC):
         )
         self._check_kind(batches.ids)
         with alone_with(progress):
-            self._write(batches, progress, on_batch)
+            write_batches(self, batches, progress, on_batch)
 
     def search(self, Q, k=10, *, where=None, n_candidates=100):
         """Find the ``k`` best items of every query.
@@ -259,21 +260,6 @@ class Store(ABC):
     def _check(self, batch):  # noqa: B027
         """Raise a ValueError for a ``Batch`` that the store does not take."""
 
-    def _write(self, batches, progress, on_batch):
-        description = batches.check(self._check) | self._describe(batches.batch_size)
-        ledger = Ledger(progress, description, batches.n_items)
-        n_done, base = ledger.read()
-        if n_done and not self._has(batches, n_done):
-            n_done, base = 0, None
-        if base is None:
-            base = self._end()
-            ledger.write(0, base)
-        for batch in batches.between(n_done):
-            self._upsert(batch, self._settle(batch, base))
-            ledger.write(batch.stop, base)
-            if on_batch is not None:
-                on_batch(batch.stop, batches.n_items)
-
     def _check_where(self, where):  # noqa: B027
         """Raise a TypeError or ValueError for what is no filter of the store."""
 
@@ -300,21 +286,6 @@ class Store(ABC):
             if len(best.ids):
                 return isinstance(best.ids[0], str)
         return self._id_kind() == "U"
-
-    def _has(self, batches, n_done):
-        """Tell whether the batches that were acknowledged are there still."""
-        if len(self) < n_done:
-            return False
-        last = batches.ids[max(0, n_done - batches.batch_size) : n_done]
-        return bool((self._positions_of(last) >= 0).all())
-
-    def _settle(self, batch, base):
-        """Return positions: of old items their own, of new ones those behind."""
-        positions = base + np.arange(batch.start, batch.stop)
-        if base:
-            old = self._positions_of(batch.ids)
-            positions = np.where(old >= 0, old, positions)
-        return positions
 
 
 def _check_count(value, name):

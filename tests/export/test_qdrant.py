@@ -13,6 +13,7 @@ from sksparse_rec.export import QdrantStore
 
 qdrant_edge = pytest.importorskip("qdrant_edge")
 qdrant_client = pytest.importorskip("qdrant_client")
+models = pytest.importorskip("qdrant_client.models")
 
 
 class Breaking:
@@ -77,7 +78,7 @@ class TestClient(RoundTrips):
             client.close()
 
     def in_stock(self):
-        q = qdrant_client.models
+        q = models
         match = q.MatchValue(value=1)
         return q.Filter(must=[q.FieldCondition(key="in_stock", match=match)])
 
@@ -130,7 +131,7 @@ def test_booleans_in_a_folder(open_folder, codes, flag):
 
 
 def test_booleans_of_a_client(client, codes):
-    q = qdrant_client.models
+    q = models
     store = QdrantStore(client, n_components=M)
     store.write(codes, payload={"new": [i % 2 == 0 for i in range(40)]})
     match = q.FieldCondition(key="new", match=q.MatchValue(value=True))
@@ -170,7 +171,7 @@ def test_a_folder_is_open_once(open_folder):
     "options", [{"index": {"datatype": "float16"}}, {"modifier": "idf"}]
 )
 def test_collections_that_change_scores(client, options):
-    vector = qdrant_client.models.SparseVectorParams(**options)
+    vector = models.SparseVectorParams(**options)
     vectors = {f"codes_{M}": vector}
     client.create_collection("own", vectors_config={}, sparse_vectors_config=vectors)
     with pytest.raises(ValueError, match="change scores"):
@@ -179,7 +180,7 @@ def test_collections_that_change_scores(client, options):
 
 def test_points_of_somebody_else(client, codes):
     store = QdrantStore(client, n_components=M, collection="shared")
-    q = qdrant_client.models
+    q = models
     vector = {store.vector_name: q.SparseVector(indices=[1], values=[9.0])}
     client.upsert("shared", [q.PointStruct(id=10**6, vector=vector)])
     store.write(codes)

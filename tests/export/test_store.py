@@ -194,7 +194,7 @@ def test_a_store_that_is_not_exact_is_asked_once(codes):
 
 def test_only_a_batch_is_converted(peak_of, tmp_path):
     rng = np.random.default_rng(0)
-    n, m, length = 200_000, 1024, 16
+    n, m, length = 60_000, 1024, 16
     columns = np.sort(rng.integers(0, m - length, (n, length)), axis=1)
     columns += np.arange(length)
     values = rng.random((n, length), dtype=np.float32)
@@ -209,8 +209,8 @@ def test_only_a_batch_is_converted(peak_of, tmp_path):
     index = SparseIndex(codes, dtype="float16")
     for source in (codes, index):
         _, peak = peak_of(lambda source=source: store.write(source))
-        # Ids take 1.6 MB, and are sorted; the codes are 26 and 13 MB.
-        assert peak < 8 * 2**20
+        # The codes are 7.8 and 5.9 MB; ids take 0.5 MB, and a batch of dicts some.
+        assert peak < 2 * 2**20, peak
 
 
 def test_positions_and_payload_of_batches(store, codes):
