@@ -35,13 +35,14 @@ class DictStore(Store):
     def _upsert(self, batch, positions):
         self.batches.append(batch)
         self.left -= 1
-        for place, (key, position) in enumerate(
-            zip(batch.ids.tolist(), positions.tolist(), strict=True)
-        ):
-            if self.left < 0 and place > len(batch.ids) // 2:
+        pairs = list(zip(batch.ids.tolist(), positions.tolist(), strict=True))
+        # From the last, as a store that is cut off may have written any.
+        for place in range(len(pairs))[::-1]:
+            if self.left < 0 and place < len(pairs) // 2:
                 raise ConnectionError
-            row, payload = batch.rows[[place]], batch.payload[place]
-            self.contents[key] = position, row.toarray()[0], payload
+            (key, position), row = pairs[place], batch.rows[[place]]
+            item = position, row.toarray()[0], batch.payload[place]
+            self.contents[key] = item
 
     def _nearest(self, Q, n, where):
         self.asked.append((Q.shape[0], n))
@@ -176,6 +177,19 @@ def test_ties_beyond_the_candidates(codes):
     store = DictStore(items, n_components=M)
     ids, _ = store.search(same[:1], 3, n_candidates=4)
     assert ids.tolist() == [[0, 1, 2]]
+
+
+def test_zeros_come_by_position_wherever_they_were_found():
+    # One shares latents with the query, and its products cancel.
+    rows = sp.lil_array((2401, M))
+    rows[2400, :2] = 1, -1
+    store = DictStore({}, n_components=M)
+    store.write(rows.tocsr())
+    query = np.zeros((1, M))
+    query[0, :2] = 1
+    ids, scores = store.search(query, 1001)
+    np.testing.assert_array_equal(ids, [np.arange(1001)])
+    assert not scores.any()
 
 
 def test_a_store_that_is_not_exact_is_asked_once(codes):
@@ -382,10 +396,11 @@ def test_progress_is_for_one_process(store, codes, tmp_path):
     write_again()
 
 
-def test_new_items_keep_their_order_through_a_crash(codes, tmp_path):
+@pytest.mark.parametrize("n_batches", [0, 2])
+def test_new_items_keep_their_order_through_a_crash(codes, tmp_path, n_batches):
     store = DictStore({}, n_components=M)
     store.write(codes[:10])
-    store.left = 2
+    store.left = n_batches
     options = {"batch_size": 16, "progress": tmp_path / "progress.json"}
     ids = np.arange(5, 95)
     with pytest.raises(ConnectionError):
