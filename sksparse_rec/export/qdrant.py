@@ -52,6 +52,12 @@ class QdrantStore(Store):
     vector_name : str
         Name of the vector, which tells the width and the signs, such as "codes_1024"
         or "codes_1024_split".
+    n_components : int
+        As given.
+    signs : str
+        As given.
+    stored_width : int
+        Number of dimensions of the vectors in the store.
     exact : bool
         True.
 
@@ -209,7 +215,7 @@ class QdrantStore(Store):
                 f"There are points without {POSITION!r}, which this class has not "
                 "written: take a collection of its own"
             )
-        vectors = [point.vector.get(self.vector_name) for point in points]
+        vectors = [(point.vector or {}).get(self.vector_name) for point in points]
         lengths = [0 if v is None else len(v.indices) for v in vectors]
         columns = [j for v in vectors if v is not None for j in v.indices]
         values = [x for v in vectors if v is not None for x in v.values]

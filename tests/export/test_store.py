@@ -227,6 +227,23 @@ def test_only_a_batch_is_converted(peak_of, tmp_path):
         assert peak < 2 * 2**20, peak
 
 
+def test_what_is_mapped_from_a_file(store, codes, tmp_path):
+    ids = [f"i{i}" for i in range(90)]
+    SparseIndex(codes, ids=ids, dtype="float16").save(tmp_path / "index")
+    index = SparseIndex.open(tmp_path / "index")
+    store.write(index, batch_size=16)
+    assert list(store.contents) == [key for b in store.batches for key in b.ids[::-1]]
+    np.testing.assert_array_equal(
+        store.search(codes)[0], index.search_ids(codes)[0].astype(object)
+    )
+    np.save(tmp_path / "codes.npy", codes.toarray())
+    other = DictStore({}, n_components=M)
+    other.write(np.load(tmp_path / "codes.npy", mmap_mode="r"), batch_size=16)
+    np.testing.assert_array_equal(
+        other.search(codes)[0], SparseIndex(codes).search_ids(codes)[0]
+    )
+
+
 def test_positions_and_payload_of_batches(store, codes):
     payload = pd.DataFrame({"n": np.arange(90), "s": ["a", None, "c"] * 30})
     store.write(codes, np.arange(90) + 100, payload, batch_size=40)
