@@ -1,25 +1,14 @@
 """Recommendations to everybody as Parquet files."""
 
-import json
-import logging
 import os
-from contextlib import ExitStack
-from pathlib import Path
 
-from sksparse_rec._files import locked
-from sksparse_rec._optional import import_optional
 from sksparse_rec._validation import Integral, Interval, validate_params
 from sksparse_rec.export._columns import Columns, as_id_column
 from sksparse_rec.export._digests import digest_of, digest_of_ids
-from sksparse_rec.export._parts import open_parts, publish, write_part
+from sksparse_rec.export._parquet_parts import ParquetParts
 from sksparse_rec.models import CompresSAE, recommend_in_blocks
 
-logger = logging.getLogger("sksparse_rec")
-
 FORMAT = 1
-SUFFIX = ".parquet"
-# The key of the metadata by which a file tells what it is.
-KEY = b"sksparse_rec"
 REPEATING = ["user_id", "item_id", "rank"]
 
 
@@ -148,95 +137,41 @@ def recommend_to_parquet(
     if item_ids is None:
         item_ids = item_names(model)
     item_ids = as_id_column(item_ids, blocks.n_items, "item_ids", "the items")
-    path = Path(os.path.realpath(Path(path).expanduser()))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    export = _Export(blocks, Columns(user_ids, item_ids), users_per_part, on_block)
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(locked(path.with_name(f".{path.name}.lock")))
-        except BlockingIOError as error:
-            reason = "Another process is writing this folder"
-            raise BlockingIOError(error.errno, reason, str(path)) from None
-        export.run(path)
+    columns = Columns(user_ids, item_ids)
+
+    def tables(rows, schema):
+        for block, R in blocks.between(rows.start, rows.stop):
+            yield block.stop, columns.table(block, R, schema)
+
+    parts = ParquetParts(
+        columns.fields,
+        tables,
+        n_rows=blocks.n_users,
+        rows_per_part=int(users_per_part),
+        what="recommendations",
+        repeating=REPEATING,
+        report=on_block,
+    )
+    parts.run(path, lambda: _describe(blocks, columns, parts.rows_per_part))
 
 
-class _Export:
-    def __init__(self, blocks, columns, users_per_part, on_block):
-        self.parquet = import_optional("pyarrow.parquet", "Parquet", "parquet")
-        self.blocks, self.columns = blocks, columns
-        self.users_per_part, self.on_block = int(users_per_part), on_block
-        # One without rows tells readers the columns.
-        self.n_parts = max(1, -(-blocks.n_users // self.users_per_part))
-
-    def run(self, path):
-        """Write the parts that are missing."""
-        parts = open_parts(path, self._describe())
-        for number in range(self.n_parts):
-            if self._is_part(parts, number):
-                self._report(self._rows(number).stop)
-                continue
-            file = parts.file(number, SUFFIX)
-            write_part(file, lambda draft, n=number: self._write(draft, parts, n))
-            logger.info("%s: part %d of %d", path, number + 1, self.n_parts)
-        publish(parts, path)
-        logger.info("%s: complete", path)
-
-    def _describe(self):
-        """Return everything that the files depend on."""
-        blocks, columns = self.blocks, self.columns
-        return {
-            "format": FORMAT,
-            "model": digest_of(blocks.model),
-            "X": digest_of(blocks.X),
-            "k": blocks.k,
-            "allow": digest_of(blocks.allow),
-            "deny": digest_of(blocks.deny),
-            "options": {
-                name: value if isinstance(value, bool | str) else digest_of(value)
-                for name, value in blocks.options.items()
-            },
-            "user_ids": _digest_of_ids(columns.user_ids),
-            "item_ids": _digest_of_ids(columns.item_ids),
-            "users_per_part": self.users_per_part,
-        }
-
-    def _rows(self, number):
-        start = number * self.users_per_part
-        return slice(start, min(start + self.users_per_part, self.blocks.n_users))
-
-    def _schema(self, parts, number):
-        mark = json.dumps({"export": parts.digest, "part": number})
-        return self.columns.arrow.schema(self.columns.fields, {KEY: mark})
-
-    def _is_part(self, parts, number):
-        """Tell whether a part is there and whole; what is cut off has no footer."""
-        file = parts.file(number, SUFFIX)
-        if not file.exists():
-            return False
-        try:
-            found = self.parquet.read_schema(file).metadata or {}
-        except (self.columns.arrow.ArrowException, OSError):
-            found = {}
-        is_part = found.get(KEY) == self._schema(parts, number).metadata[KEY]
-        if not is_part:
-            logger.warning("%s is damaged, and written again", file)
-        return is_part
-
-    def _write(self, draft, parts, number):
-        rows, schema = self._rows(number), self._schema(parts, number)
-        with (
-            open(draft, "wb") as file,
-            self.parquet.ParquetWriter(
-                file, schema, compression="zstd", use_dictionary=REPEATING
-            ) as writer,
-        ):
-            for block, R in self.blocks.between(rows.start, rows.stop):
-                writer.write_table(self.columns.table(block, R, schema))
-                self._report(block.stop)
-
-    def _report(self, n_done):
-        if self.on_block is not None:
-            self.on_block(n_done, self.blocks.n_users)
+def _describe(blocks, columns, users_per_part):
+    """Return everything that the files depend on."""
+    return {
+        "format": FORMAT,
+        "model": digest_of(blocks.model),
+        "X": digest_of(blocks.X),
+        "k": blocks.k,
+        "allow": digest_of(blocks.allow),
+        "deny": digest_of(blocks.deny),
+        "options": {
+            name: value if isinstance(value, bool | str) else digest_of(value)
+            for name, value in blocks.options.items()
+        },
+        "user_ids": _digest_of_ids(columns.user_ids),
+        "item_ids": _digest_of_ids(columns.item_ids),
+        "users_per_part": users_per_part,
+    }
 
 
 def item_names(model):

@@ -4,9 +4,10 @@ import contextlib
 import hashlib
 import json
 import os
+from pathlib import Path
 from typing import NamedTuple
 
-from sksparse_rec._files import sync, write_whole
+from sksparse_rec._files import locked, sync, write_whole
 
 # Programs that read folders leave out what begins with an underscore or a dot.
 MANIFEST = "_manifest.json"
@@ -24,7 +25,37 @@ class Parts(NamedTuple):
         return self.folder / f"part-{number:05d}{suffix}"
 
 
-def open_parts(path, description):
+@contextlib.contextmanager
+def only_writer(path):
+    """Be the only process in such a block that writes a folder.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Missing parents are made.
+
+    Yields
+    ------
+    path : Path
+        The folder that it stands for, without links.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process is in.
+    """
+    path = Path(os.path.realpath(Path(path).expanduser()))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(path.with_name(f".{path.name}.lock")))
+        except BlockingIOError as error:
+            reason = "Another process is writing this folder"
+            raise BlockingIOError(error.errno, reason, str(path)) from None
+        yield path
+
+
+def open_parts(path, description, what):
     """Find the folder that the parts of an export are in, or make it.
 
     It is ``path`` if that is complete, and ``unfinished(path)`` otherwise.
@@ -35,6 +66,8 @@ def open_parts(path, description):
         Its parent exists.
     description : dict
         Everything that the parts depend on, as JSON writes it.
+    what : str
+        How error messages call what the parts hold, in the plural.
 
     Returns
     -------
@@ -47,10 +80,10 @@ def open_parts(path, description):
     ValueError
         If the parts there belong to another description.
     """
-    parts = Parts(_find(path), _digest(description))
+    parts = Parts(_find(path, what), _digest(description))
     manifest = parts.folder / MANIFEST
     if manifest.exists():
-        _check_same(manifest, description)
+        _check_same(manifest, description, what)
     else:
         parts.folder.mkdir(exist_ok=True)
         if any(not file.name.startswith(".") for file in parts.folder.iterdir()):
@@ -88,18 +121,17 @@ def publish(parts, path):
     sync(path.parent)
 
 
-def _find(path):
+def _find(path, what):
     if not path.exists():
         return unfinished(path)
     if not path.is_dir() or (any(path.iterdir()) and not (path / MANIFEST).exists()):
         raise FileExistsError(
-            f"{path} exists and is no folder of recommendations: remove it, or write "
-            "elsewhere"
+            f"{path} exists and is no folder of {what}: remove it, or write elsewhere"
         )
     return path if (path / MANIFEST).exists() else unfinished(path)
 
 
-def _check_same(path, description):
+def _check_same(path, description, what):
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         names = sorted(found.keys() | description.keys())
@@ -111,7 +143,7 @@ def _check_same(path, description):
     other = [name for name in names if found.get(name) != wanted.get(name)]
     if other:
         raise ValueError(
-            f"{path.parent} holds recommendations that differ from these in "
+            f"{path.parent} holds {what} that differ from these in "
             f"{', '.join(other)}. {ADVICE}"
         )
 

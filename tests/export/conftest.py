@@ -14,7 +14,7 @@ from sksparse_rec.export import recommend_to_parquet
 
 # The tests that all stores share are in a module of their own.
 sys.path.insert(0, str(Path(__file__).parent))
-pytest.register_assert_rewrite("round_trips")
+pytest.register_assert_rewrite("round_trips", "engines")
 
 SMALL = {
     "n_components": 16,
