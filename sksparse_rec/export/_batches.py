@@ -44,7 +44,8 @@ class Batches:
     codes : {array-like, sparse matrix}, SparseIndex, or fitted estimator
     ids : array-like or None
     payload : table or None
-    n_components : int
+    n_components : int or None
+        None takes the width of the codes.
     signs : {"native", "split", "nonnegative"}
     batch_size : int
     refusal : str or None
@@ -56,6 +57,8 @@ class Batches:
     ):
         codes, own_ids = _open(codes)
         self.codes, self.n_items = codes, codes.shape[0]
+        if n_components is None:
+            n_components = codes.shape[1]
         if codes.shape[1] != n_components:
             raise ValueError(
                 f"codes has {codes.shape[1]} columns, but n_components of the store "
@@ -71,9 +74,9 @@ class Batches:
         for first in range(start, self.n_items, self.batch_size):
             yield self.at(first)
 
-    def at(self, start):
-        """Return the batch that begins at a row."""
-        stop = min(start + self.batch_size, self.n_items)
+    def at(self, start, stop=None):
+        """Return the batch that begins at a row, and ends before another if given."""
+        stop = min(start + self.batch_size, self.n_items if stop is None else stop)
         rows = self._rows(start, stop)
         check_signs(rows, start, self.signs, self.refusal)
         payload = self.payload.records(start, stop)
