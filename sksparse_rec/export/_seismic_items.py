@@ -1,0 +1,164 @@
+"""Items of a store on disk and in memory: files that are added, and merged later."""
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+
+from sksparse_rec._files import read_arrays, write_arrays
+from sksparse_rec._sparse import rows_at
+
+SUFFIX = ".items.npz"
+
+
+class Items(NamedTuple):
+    """Items by ascending position; ``rows`` is a csr_array of float32."""
+
+    ids: np.ndarray
+    positions: np.ndarray
+    rows: sp.csr_array
+
+    def take(self, places):
+        """Return the items at some places, in that order."""
+        return Items(
+            self.ids[places], self.positions[places], rows_at(self.rows, places)
+        )
+
+    @property
+    def end(self):
+        """The largest position and one."""
+        return int(self.positions[-1]) + 1 if len(self.positions) else 0
+
+
+class ItemFiles:
+    """A folder of numbered files, of which later ones replace items of earlier ones.
+
+    A file holds items, or the positions of items that are gone. Each appears whole, so
+    that a process that is killed leaves what was there before or after.
+
+    Parameters
+    ----------
+    folder : Path
+        It exists.
+    width : int
+        Of the vectors.
+
+    Attributes
+    ----------
+    number : int
+        Of the last file.
+    positions : dict
+        The position of every item, by its id.
+    """
+
+    def __init__(self, folder, width):
+        self.folder, self.width = folder, width
+        self.number, self.positions, self._parts = 0, {}, []
+        for file in sorted(folder.glob(f"*{SUFFIX}")):
+            arrays, meta = read_arrays(file)
+            if meta["width"] != width:
+                raise ValueError(
+                    f"{folder} has vectors of width {meta['width']}, but n_components "
+                    f"and signs make {width}: open it as it was made"
+                )
+            self._keep(self._from_arrays(arrays))
+            self.number = _number(file)
+
+    def add(self, items):
+        """Add items, in place of those that have their positions."""
+        self._write(items)
+        self._keep(items)
+
+    def remove(self, positions):
+        """Remove the items at some positions."""
+        nothing = sp.csr_array((len(positions), self.width), dtype=np.float32)
+        gone = Items(None, positions, nothing)
+        self._write(gone)
+        self._keep(gone)
+
+    def merged(self):
+        """Return all items."""
+        if len(self._parts) != 1 or self._parts[0].ids is None:
+            self._parts = [self._merge()]
+        return self._parts[0]
+
+    def compact(self):
+        """Write one file in place of all."""
+        before = self._files()
+        if len(before) > 1:
+            self._write(self.merged())
+            # Oldest first: what is left of them says nothing else than the new one.
+            for file in before:
+                file.unlink()
+
+    def last_on_disk(self):
+        """Return the number of the last file that is there, 0 for none."""
+        files = self._files()
+        return _number(files[-1]) if files else 0
+
+    def _files(self):
+        return sorted(self.folder.glob(f"*{SUFFIX}"))
+
+    def _keep(self, items):
+        if items.ids is None:
+            gone = set(items.positions.tolist())
+            self.positions = {k: p for k, p in self.positions.items() if p not in gone}
+        else:
+            known = zip(items.ids.tolist(), items.positions.tolist(), strict=True)
+            self.positions.update(known)
+        self._parts.append(items)
+
+    def _merge(self):
+        """Return the last item of every position, without those that are gone."""
+        empty = Items(
+            np.empty(0, np.int64),
+            np.empty(0, np.int64),
+            sp.csr_array((0, self.width), dtype=np.float32),
+        )
+        parts = self._parts or [empty]
+        positions = np.concatenate([part.positions for part in parts])
+        is_gone = np.repeat(
+            [part.ids is None for part in parts], [len(p.positions) for p in parts]
+        )
+        newest_first = positions[::-1]
+        _, places = np.unique(newest_first, return_index=True)
+        last = len(positions) - 1 - places
+        last = last[~is_gone[last]]
+        kept = [part.ids for part in parts if part.ids is not None]
+        ids = np.concatenate(kept or [empty.ids])
+        # Where the ids of each entry are, among those that are there.
+        of_ids = np.cumsum(~is_gone) - 1
+        rows = sp.vstack([part.rows for part in parts], format="csr")
+        return Items(ids[of_ids[last]], positions[last], _narrow(rows_at(rows, last)))
+
+    def _write(self, items):
+        # Never again the number of one that failed, whose file may be there.
+        self.number += 1
+        arrays = {
+            "positions": items.positions,
+            "indptr": items.rows.indptr,
+            "columns": items.rows.indices.astype(np.int32, copy=False),
+            "values": items.rows.data,
+        }
+        if items.ids is not None:
+            arrays["ids"] = items.ids
+        path = self.folder / f"{self.number:08d}{SUFFIX}"
+        write_arrays(path, arrays, {"width": self.width})
+
+    def _from_arrays(self, arrays):
+        positions = arrays["positions"]
+        parts = arrays["values"], arrays["columns"], arrays["indptr"]
+        rows = sp.csr_array(parts, shape=(len(positions), self.width))
+        return Items(arrays.get("ids"), positions, rows)
+
+
+def _narrow(rows):
+    """Return a CSR array with indices of 32 bits, if they fit."""
+    if rows.nnz <= np.iinfo(np.int32).max:
+        rows.indices = rows.indices.astype(np.int32, copy=False)
+        rows.indptr = rows.indptr.astype(np.int32, copy=False)
+    return rows
+
+
+def _number(file):
+    return int(file.name.removesuffix(SUFFIX))
