@@ -16,6 +16,8 @@ from sksparse_rec.retrieval._ids import as_ids
 
 # Ids that are deleted in one request.
 DELETED_AT_ONCE = 1000
+# Columns of codes are int32.
+MOST_DIMENSIONS = 2**31 - 1
 
 
 class Store(ABC):
@@ -52,6 +54,11 @@ class Store(ABC):
         if signs not in SIGNS:
             raise ValueError(f"signs must be one of {SIGNS}, got {signs!r}")
         self.signs = signs
+        if self.stored_width > MOST_DIMENSIONS:
+            raise ValueError(
+                f"n_components is {n_components} with signs={signs!r}, but stores have "
+                f"at most {MOST_DIMENSIONS} dimensions"
+            )
 
     @property
     def stored_width(self):
@@ -262,6 +269,9 @@ class Store(ABC):
 
     def _check_where(self, where):  # noqa: B027
         """Raise a TypeError or ValueError for what is no filter of the store."""
+
+    def _finish(self):  # noqa: B027
+        """Do what is due when all batches are written."""
 
     def _describe(self, batch_size):
         return {

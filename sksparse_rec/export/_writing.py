@@ -29,6 +29,7 @@ def write_batches(store, batches, progress, on_batch):
         ledger.write(batch.stop, base)
         if on_batch is not None:
             on_batch(batch.stop, batches.n_items)
+    store._finish()
 
 
 def _has(store, batches, n_done):
