@@ -20,7 +20,9 @@ def write_batches(store, batches, progress, on_batch):
     n_done, base = ledger.read()
     if n_done and not _has(store, batches, n_done):
         n_done, base = 0, None
-    if base is None:
+    if base is not None:
+        base = _go_on(store, batches, n_done, base)
+    else:
         base = store._end()
         # Before the first batch, which a crash may leave in the store without a trace.
         ledger.write(0, base)
@@ -38,6 +40,18 @@ def _has(store, batches, n_done):
         return False
     last = batches.ids[max(0, n_done - batches.batch_size) : n_done]
     return bool((store._positions_of(last) >= 0).all())
+
+
+def _go_on(store, batches, n_done, base):
+    """Return the base with which positions are new, if others wrote meanwhile."""
+    ids = batches.ids[n_done : n_done + batches.batch_size]
+    if not len(ids):
+        return base
+    # Of the batch that was under way.
+    positions = base + n_done + np.arange(len(ids))
+    own = positions[store._positions_of(ids) == positions]
+    end = store._end()
+    return base if end <= own.max(initial=base + n_done - 1) + 1 else end - n_done
 
 
 def _settle(store, batch, base):

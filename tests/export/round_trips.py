@@ -247,6 +247,29 @@ class RoundTrips:
         self.assert_same(store, SparseIndex(codes), codes)
         self.assert_same(store, SparseIndex(codes), np.zeros((1, M)), k=90)
 
+    @pytest.mark.parametrize("n_done", [0, 2])
+    @pytest.mark.parametrize("n_others", [2, 40])
+    def test_others_write_before_it_goes_on(
+        self, store, codes, tmp_path, n_done, n_others
+    ):
+        options = {"batch_size": BATCH, "progress": tmp_path / "progress.json"}
+        self.broken_after(store, n_done)
+        with pytest.raises(ConnectionError):
+            store.write(codes, **options)
+        self.mended(store)
+        others = np.arange(1000, 1000 + n_others)
+        store.write(codes[:n_others], others)
+        store.write(codes, **options)
+        found = store._between(0, store._end(), None)
+        order = np.argsort(found.positions)
+        ids = found.ids[order].astype(np.int64)
+        np.testing.assert_array_equal(np.sort(ids), [*range(90), *others])
+        np.testing.assert_array_equal(ids[: n_done * BATCH], range(n_done * BATCH))
+        assert len(np.unique(found.positions)) == 90 + n_others
+        index = SparseIndex(codes[ids % 1000], ids=ids)
+        self.assert_same(store, index, codes)
+        self.assert_same(store, index, np.zeros((1, M)), k=90 + n_others)
+
     def test_a_store_that_lost_items(self, store, codes, tmp_path):
         options = {"batch_size": BATCH, "progress": tmp_path / "progress.json"}
         store.write(codes, **options)
