@@ -90,7 +90,7 @@ class QdrantStore(Store):
     ``_id``. All of a store are of one kind. The payload has the position as
     ``_position``.
 
-    **Limits**: values are float32, of at most 2**32 dimensions, with any number of
+    **Limits**: values are float32, of at most 2**31 - 1 dimensions, with any number of
     non-zeros. Qdrant checks little of it, so all is checked before it is sent. Names
     with a dot or brackets have to be quoted in filters. A server takes requests of 32
     MB, unless it is told otherwise: about 30,000 items of 32 non-zeros.
