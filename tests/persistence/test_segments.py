@@ -8,8 +8,8 @@ from sksparse_rec import LatentSegments, PersistenceError, load_model, save_mode
 from sksparse_rec._format import read_folder, write_folder
 
 
-@pytest.fixture(scope="module")
-def X():
+@pytest.fixture(name="X", scope="module")
+def embeddings():
     X = np.random.default_rng(0).normal(size=(120, 6))
     X[np.abs(X) < 0.5] = 0
     X[3] = 0
