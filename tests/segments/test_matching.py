@@ -149,6 +149,17 @@ def test_items_are_the_same_by_name(old, X):
         new.match(old)
 
 
+def test_outliers_that_stay_outliers_have_not_moved(old):
+    one, two = (
+        LatentSegments().fit(blocks(9, 3, 12, order=o)) for o in ([0, 1, 2], [2, 0, 1])
+    )
+    assert (one.labels_ == -1).sum() == 3
+    assert len(two.match(one).moved_items) == 0
+    report = old.match(one)
+    assert report.moved_from.tolist() == [-1] * 3 + [0] * 5
+    assert report.moved_to.tolist() == [1] * 8
+
+
 def test_no_segments_on_either_side(old, X):
     none = LatentSegments().fit(blocks(2, 2, 20) * 0)
     report = none.match(old)
