@@ -2,6 +2,7 @@
 
 from sksparse_rec.retrieval._index import SparseIndex
 from sksparse_rec.retrieval._items import (
+    bool_mask,
     check_k,
     check_mask_shape,
     is_mask_for_each,
@@ -20,6 +21,7 @@ from sksparse_rec.retrieval._top_items import top_items
 
 __all__ = [
     "SparseIndex",
+    "bool_mask",
     "check_k",
     "check_mask_shape",
     "is_mask_for_each",
