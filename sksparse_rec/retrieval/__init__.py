@@ -1,6 +1,7 @@
 """Exact search over row-sparse embeddings."""
 
 from sksparse_rec.retrieval._index import SparseIndex
+from sksparse_rec.retrieval._index_state import check_popularity
 from sksparse_rec.retrieval._items import (
     bool_mask,
     check_k,
@@ -24,6 +25,7 @@ __all__ = [
     "bool_mask",
     "check_k",
     "check_mask_shape",
+    "check_popularity",
     "is_mask_for_each",
     "item_candidates",
     "item_positions",

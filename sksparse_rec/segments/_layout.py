@@ -9,17 +9,28 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 from sklearn import get_config
-from sklearn.utils import Bunch
 
 from sksparse_rec._sparse import row_indices
-from sksparse_rec.retrieval import bool_mask, search, top_items
+from sksparse_rec.retrieval import bool_mask, prepare, search, top_items
 
 # Users whose pages are made at once, at most: more bring nothing.
 LARGEST_BLOCK = 1024
 # Bytes that a user takes while a page is made: of a segment (scores, order, items
-# left, similarities, and temporaries of them), of an item of the longest segment, of
-# a latent.
-SEGMENT_BYTES, MEMBER_BYTES, LATENT_BYTES = 96, 48, 24
+# left, similarities, and temporaries of them), of an item of the longest segment or
+# the longest row of a mask, of a latent.
+SEGMENT_BYTES, ITEM_BYTES, LATENT_BYTES = 160, 64, 24
+
+
+class Pages(NamedTuple):
+    """Home pages, as ``LatentSegments.layout`` describes them.
+
+    No Bunch, as ``items`` of that is the method of a dictionary.
+    """
+
+    segments: np.ndarray
+    segment_scores: np.ndarray
+    items: np.ndarray
+    scores: np.ndarray
 
 
 class Shelves(NamedTuple):
@@ -34,26 +45,37 @@ class Shelves(NamedTuple):
     segments_of_items: sp.csr_array
     items_of_segments: sp.csr_array
 
+    def only(self, candidates):
+        """Return the same with no other items than those of a mask (n_items,)."""
+        pattern = self.segments_of_items.copy()
+        pattern.data *= candidates[row_indices(pattern)]
+        pattern.eliminate_zeros()
+        return self._replace(
+            segments_of_items=pattern, items_of_segments=pattern.T.tocsr()
+        )
 
-def make_shelves(segments, items, segment_embeddings, memberships, candidates=None):
+
+def make_shelves(items, segment_embeddings, sizes, memberships):
     """Return ``Shelves``.
 
     Parameters
     ----------
-    segments, items : Searchable
-        As ``retrieval.prepare`` returns them; ties of segments go by their sizes.
+    items : Searchable
+        As ``retrieval.prepare`` returns it.
     segment_embeddings : csr_array of shape (n_segments, n_components)
+    sizes : ndarray of shape (n_segments,)
+        Break ties: larger segments come first, then lower numbers.
     memberships : csr_array of shape (n_items, n_segments)
         Non-zeros say which segments an item is in; there may be several.
-    candidates : ndarray of bool of shape (n_items,), default=None
-        Items that may be shown at all; None: every item.
     """
     pattern = bool_mask(memberships, memberships.shape, "memberships").astype(np.int32)
-    if candidates is not None:
-        pattern.data *= candidates[row_indices(pattern)]
-        pattern.eliminate_zeros()
-    embeddings = sp.csr_array(segment_embeddings, dtype=np.float64)
-    return Shelves(segments, items, embeddings, pattern, pattern.T.tocsr())
+    return Shelves(
+        prepare(segment_embeddings, sizes),
+        items,
+        sp.csr_array(segment_embeddings, dtype=np.float64),
+        pattern,
+        pattern.T.tocsr(),
+    )
 
 
 def lay_out(
@@ -83,7 +105,6 @@ def lay_out(
     Parameters
     ----------
     X : {ndarray, csr_array} of shape (n_users, n_components)
-        Any slice of rows is converted by itself.
     shelves : Shelves
     n_rows, k : int
         Rows of a page and items of a row, at most.
@@ -91,14 +112,14 @@ def lay_out(
         At most ``k``.
     diversity : float
         Between 0 and 1.
-    allowed : sparse matrix of shape (n_users, n_items), default=None
-        Items that may be shown to each user; None: every item.
-    excluded : sequence of sparse matrices of shape (n_users, n_items)
+    allowed : csr_array of bool of shape (n_users, n_items), default=None
+        Items that may be shown to each user; None: every item. No explicit zeros.
+    excluded : sequence of csr_array of bool of shape (n_users, n_items)
         Items that may not be shown to each user.
 
     Returns
     -------
-    pages : Bunch
+    pages : Pages
         ``segments`` (n_users, n_rows), ``segment_scores`` of the same shape, ``items``
         (n_users, n_rows, k) and ``scores`` of the same shape; padded with -1 and -inf.
 
@@ -107,35 +128,23 @@ def lay_out(
     Beside the result, memory is bounded by ``sklearn.get_config()["working_memory"]``,
     as long as it holds one user. A page does not depend on other users of the call.
     """
-    n_users = X.shape[0]
-    pages = _empty_pages(n_users, n_rows, k)
-    step = _block_size(shelves)
-    for start in range(0, n_users, step):
+    pages = _empty_pages(X.shape[0], n_rows, k)
+    step = _block_size(shelves, [*excluded, *([] if allowed is None else [allowed])])
+    for start in range(0, X.shape[0], step):
         rows = slice(start, start + step)
         block = _Block(
             sp.csr_array(X[rows], dtype=np.float64),
             shelves,
-            None if allowed is None else _mask(allowed, rows),
-            [_mask(mask, rows) for mask in excluded],
+            None if allowed is None else allowed[rows],
+            [mask[rows] for mask in excluded],
         )
         choice = _Choice(block, min_items, diversity)
-        block_pages = {name: array[rows] for name, array in pages.items()}
-        for row in range(n_rows):
-            users, segments, scores = choice.next()
-            if len(users) == 0:
-                break
-            block_pages["segments"][users, row] = segments
-            block_pages["segment_scores"][users, row] = scores
-            items, scores = block.fill(users, segments, k)
-            block_pages["items"][users, row, : items.shape[1]] = items
-            block_pages["scores"][users, row, : items.shape[1]] = scores
-            if row + 1 < n_rows:
-                choice.update(users, segments, block.show(users, items))
+        _fill(Pages(*(array[rows] for array in pages)), block, choice)
     return pages
 
 
 def _empty_pages(n_users, n_rows, k):
-    return Bunch(
+    return Pages(
         segments=np.full((n_users, n_rows), -1),
         segment_scores=np.full((n_users, n_rows), -np.inf),
         items=np.full((n_users, n_rows, k), -1),
@@ -143,21 +152,30 @@ def _empty_pages(n_users, n_rows, k):
     )
 
 
-def _block_size(shelves):
+def _block_size(shelves, masks):
     n_segments, n_components = shelves.segment_embeddings.shape
-    longest = int(np.diff(shelves.items_of_segments.indptr).max(initial=0))
-    user = (
-        SEGMENT_BYTES * n_segments
-        + MEMBER_BYTES * longest
-        + LATENT_BYTES * n_components
-    )
+    lengths = [np.diff(mask.indptr).max(initial=0) for mask in masks]
+    lengths.append(np.diff(shelves.items_of_segments.indptr).max(initial=0))
+    user = SEGMENT_BYTES * n_segments + LATENT_BYTES * n_components
+    user += ITEM_BYTES * int(sum(lengths))
     budget = get_config()["working_memory"] * 2**20
-    return int(np.clip(budget / user, 1, LARGEST_BLOCK))
+    return int(np.clip(budget / max(1, user), 1, LARGEST_BLOCK))
 
 
-def _mask(mask, rows):
-    part = mask[rows]
-    return bool_mask(part, part.shape, "mask")
+def _fill(pages, block, choice):
+    """Write the pages of a block of users, row by row."""
+    _, n_rows, k = pages.items.shape
+    for row in range(n_rows):
+        users, segments, segment_scores = choice.next()
+        if len(users) == 0:
+            return
+        pages.segments[users, row] = segments
+        pages.segment_scores[users, row] = segment_scores
+        items, scores = block.best(users, segments, k)
+        pages.items[users, row, : items.shape[1]] = items
+        pages.scores[users, row, : items.shape[1]] = scores
+        if row + 1 < n_rows:
+            choice.update(users, segments, block.show(users, items))
 
 
 class _Block:
@@ -180,7 +198,7 @@ class _Block:
         open_items = open_items - open_items.multiply(hidden)
         return (open_items @ belongs).toarray()
 
-    def fill(self, users, segments, k):
+    def best(self, users, segments, k):
         """Return the best items that are left of a segment for each user, scored."""
         allowed = self.shelves.items_of_segments[segments]
         if self.allowed is not None:
