@@ -94,13 +94,15 @@ def lay_out(
     The next row of a page is the segment with the largest
 
     .. math:: (1 - d) \, \frac{\langle u, c_j \rangle}{\|u\|}
-              - d \max_{i \in \mathrm{rows\ above}} \langle c_j, c_i \rangle
+              - d \max_{i} \max(0, \langle c_j, c_i \rangle),
 
-    among those with at least ``min_items`` items left, that is, allowed, not excluded
-    and not in a row above; :math:`c_j` are the unit rows of ``segment_embeddings`` and
-    :math:`d` is ``diversity``. The first row has no second term. Ties go to the segment
-    that is ranked first without diversity. A row shows the ``k`` best of the items that
-    are left.
+    :math:`i` being the rows above, among those with at least ``min_items`` items left,
+    that is, allowed, not excluded and not in a row above; :math:`c_j` are the unit rows
+    of ``segment_embeddings`` and :math:`d` is ``diversity``. What is opposite to a row
+    is no better than what has nothing to do with it, hence the zero: otherwise the two
+    signs of a latent would call for each other. The first row has no second term. Ties
+    go to the segment that is ranked first without diversity. A row shows the ``k`` best
+    of the items that are left.
 
     Parameters
     ----------
@@ -240,7 +242,7 @@ class _Choice:
         self.is_open = self.left >= min_items
         self.relevance = _cosines(self.scores, Q) if diversity else None
         # Similarity to the nearest row above.
-        self.nearest = None
+        self.nearest = np.zeros(shape) if diversity else None
 
     def next(self):
         """Return users that get one more row, their segments, and the scores of these.
@@ -267,16 +269,12 @@ class _Choice:
         distinct, which = np.unique(segments, return_inverse=True)
         similarities = (E[distinct] @ E.T).toarray()
         similarities = np.take_along_axis(similarities[which], self.order[users], 1)
-        if self.nearest is None:
-            self.nearest = np.full(self.order.shape, -np.inf)
         self.nearest[users] = np.maximum(self.nearest[users], similarities)
 
     def _values(self):
         if not self.diversity:
             return self.is_open
-        values = (1 - self.diversity) * self.relevance
-        if self.nearest is not None:
-            values = values - self.diversity * self.nearest
+        values = (1 - self.diversity) * self.relevance - self.diversity * self.nearest
         return np.where(self.is_open, values, -np.inf)
 
     def _in_order(self, table):

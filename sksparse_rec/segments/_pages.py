@@ -100,11 +100,12 @@ class PagesMixin(RankingMixin):
         of a user with profile :math:`u` is the segment with the largest
 
         .. math:: (1 - d) \frac{\langle u, c_j \rangle}{\|u\|}
-                  - d \max_{i} \langle c_j, c_i \rangle
+                  - d \max_{i} \max(0, \langle c_j, c_i \rangle)
 
         over the rows :math:`i` above it, where :math:`d` is ``diversity``: maximal
         marginal relevance. For the first row the second term is 0. Both products are
-        cosines, so that the length of a history does not matter. Ties go to the
+        cosines, so that the length of a history does not matter. A segment opposite to
+        a row above counts as unlike it, not as wanted for that. Ties go to the
         segment that is first in ``recommend_segments``. A segment is passed over if
         fewer than ``min_items`` of its items are neither seen nor in a row above;
         items can be in several segments if ``n_latents`` is more than 1.
@@ -143,7 +144,7 @@ class PagesMixin(RankingMixin):
             X, shelves, n_rows, k, min_items=min_items, diversity=diversity, **filters
         )
         if as_frame:
-            return page_frame(pages, self.segment_names_, self._item_names())
+            return page_frame(pages, self.segment_names_, self.item_names_)
         return pages
 
 

@@ -21,7 +21,8 @@ class RankingMixin:
     """Recommendations by fitted segments, for profiles of users.
 
     A class that uses it has ``item_embeddings_``, ``segment_embeddings_``,
-    ``segment_sizes_``, ``segment_names_``, ``memberships_`` and ``_segment_position``.
+    ``segment_sizes_``, ``segment_names_``, ``memberships_``, ``item_names_`` and
+    ``_segment_position``.
     """
 
     def recommend_segments(self, X, k=10):
@@ -85,7 +86,7 @@ class RankingMixin:
         item_embeddings=None,
         popularity=None,
     ):
-        """Recommend the ``k`` best items of a segment, or of several, to each user.
+        r"""Recommend the ``k`` best items of a segment, or of several, to each user.
 
         It is for where profiles and segments are at hand and the model is not, as
         in serving. With the model, its own ``recommend`` with ``allow`` set to the
@@ -103,7 +104,12 @@ class RankingMixin:
             Positions, names or ids of segments; of several the items of any. An item
             is in all segments that it has a membership in: one, unless ``n_latents``
             is larger.
-        seen, allow, deny, item_embeddings, popularity
+        seen, allow, deny : array-like or sparse matrix, default=None
+            As in ``layout``.
+        item_embeddings : {array-like, sparse matrix} of shape (n_items, \
+                n_components), default=None
+            As in ``layout``.
+        popularity : array-like of shape (n_items,), default=None
             As in ``layout``.
 
         Returns
@@ -157,13 +163,10 @@ class RankingMixin:
         n_components = self.item_embeddings_.shape[1]
         return check_length(X, n_components, "X", "n_components", least_rows=0)
 
-    def _item_names(self):
-        return getattr(self, "item_names_", None)
-
     def _filters(self, n_users, seen, allow, deny):
         """Return what may be found as keyword arguments of ``search``."""
         n_items = len(self.labels_)
-        filters = item_candidates(allow, deny, n_users, n_items, self._item_names())
+        filters = item_candidates(allow, deny, n_users, n_items, self.item_names_)
         if seen is not None:
             filters["excluded"].append(bool_mask(seen, (n_users, n_items), "seen"))
         return filters
