@@ -54,7 +54,14 @@ def count_words(texts, vectorizer=None):
             raise
         return WordCounts(sp.csr_array((len(texts), 0)), np.empty(0, dtype=object))
     words = np.asarray(vectorizer.get_feature_names_out(), dtype=object)
-    return WordCounts(sp.csr_array(counts, dtype=np.float64), words)
+    counts = sp.csr_array(counts, dtype=np.float64)
+    counts.eliminate_zeros()
+    if np.any(counts.data < 0):
+        raise ValueError(
+            f"{vectorizer} counts a word {counts.data.min()} times: take a vectorizer "
+            "without negative values"
+        )
+    return WordCounts(counts, words)
 
 
 def count_tags(tags):
