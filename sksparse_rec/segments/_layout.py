@@ -135,7 +135,7 @@ def lay_out(
     for start in range(0, X.shape[0], step):
         rows = slice(start, start + step)
         block = _Block(
-            sp.csr_array(X[rows], dtype=np.float64),
+            _canonical(X[rows]),
             shelves,
             None if allowed is None else allowed[rows],
             [mask[rows] for mask in excluded],
@@ -143,6 +143,16 @@ def lay_out(
         choice = _Choice(block, min_items, diversity)
         _fill(Pages(*(array[rows] for array in pages)), block, choice)
     return pages
+
+
+def _canonical(X):
+    """Return rows as a CSR array without duplicates, float64."""
+    X = sp.csr_array(X, dtype=np.float64)
+    if not X.has_canonical_format:
+        # Its arrays may be the caller's.
+        X = X.copy()
+        X.sum_duplicates()
+    return X
 
 
 def _empty_pages(n_users, n_rows, k):

@@ -5,6 +5,7 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_array_equal
 
+from sksparse_rec._numerics import search as kernels
 from sksparse_rec.retrieval import prepare, search, top_items
 from sksparse_rec.segments import _layout
 from sksparse_rec.segments._layout import lay_out, make_shelves
@@ -159,6 +160,37 @@ def test_filters_are_respected(overlap):
     hidden = catalogue.seen | catalogue.seen[::-1] | ~catalogue.allowed
     hidden |= ~catalogue.candidates
     assert_equal_pages(pages, catalogue.expected(5, 3, 2, hidden=hidden), 5, 3)
+
+
+def test_duplicates_are_summed():
+    catalogue = Catalogue()
+    X = sp.csr_array(catalogue.X)
+    halves = sp.coo_array(
+        (np.tile(X.data / 2, 2), np.tile(X.tocoo().coords, 2)), shape=X.shape
+    )
+    starts = np.append(0, np.cumsum(np.bincount(halves.row, minlength=N_USERS)))
+    order = np.argsort(halves.row, kind="stable")
+    doubled = sp.csr_array(
+        (halves.data[order], halves.col[order], starts), shape=X.shape
+    )
+    assert doubled.nnz == 2 * X.nnz
+    before = doubled.data.copy()
+    options = {"n_rows": 4, "k": 3, "diversity": 0.5}
+    usual = lay_out(X, catalogue.shelves(), **options)
+    pages = lay_out(doubled, catalogue.shelves(), **options)
+    for one, other in zip(pages, usual, strict=True):
+        assert_array_equal(one, other)
+    assert_array_equal(doubled.data, before)
+
+
+def test_without_numba(monkeypatch):
+    catalogue = Catalogue(overlap=0.3)
+    options = {"n_rows": 5, "k": 4, "diversity": 0.3}
+    usual = lay_out(catalogue.X, catalogue.shelves(), **options)
+    monkeypatch.setattr(kernels, "load_compiled_search", lambda: None)
+    pages = lay_out(catalogue.X, catalogue.shelves(), **options)
+    for one, other in zip(pages, usual, strict=True):
+        assert_array_equal(one, other)
 
 
 def test_no_item_comes_twice():

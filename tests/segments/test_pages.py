@@ -7,7 +7,13 @@ import sklearn
 from numpy.testing import assert_array_equal
 from sklearn.exceptions import NotFittedError
 
-from sksparse_rec import CompressedELSA, LatentSegments, top_items
+from sksparse_rec import (
+    CompressedELSA,
+    LatentSegments,
+    load_model,
+    save_model,
+    top_items,
+)
 from sksparse_rec.retrieval import search
 
 
@@ -347,3 +353,12 @@ def test_memory_is_bounded(peak_of, diversity):
     assert len(segments.segment_names_) > 400
     assert many - few < 6e6
     assert many < 24e6
+
+
+def test_saved_segments_make_the_same_pages(segments, X, history, tmp_path):
+    save_model(segments, tmp_path / "segments")
+    loaded = load_model(tmp_path / "segments")
+    options = {"n_rows": 3, "k": 3, "seen": history, "diversity": 0.3}
+    pages = segments.layout(X, **options), loaded.layout(X, **options)
+    for one, other in zip(*pages, strict=True):
+        assert_array_equal(one, other)
