@@ -265,8 +265,6 @@ class _Choice:
         users = np.flatnonzero(self.is_open[np.arange(len(place)), place])
         at = users, place[users]
         self.is_open[at] = False
-        # Whatever else changes, it stays closed.
-        self.left[at] = -1
         return users, self.order[at], self.scores[at]
 
     def update(self, users, segments, n_shown):

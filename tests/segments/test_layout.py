@@ -163,17 +163,13 @@ def test_filters_are_respected(overlap):
 
 
 def test_duplicates_are_summed():
-    catalogue = Catalogue()
-    X = sp.csr_array(catalogue.X)
-    halves = sp.coo_array(
-        (np.tile(X.data / 2, 2), np.tile(X.tocoo().coords, 2)), shape=X.shape
-    )
-    starts = np.append(0, np.cumsum(np.bincount(halves.row, minlength=N_USERS)))
-    order = np.argsort(halves.row, kind="stable")
-    doubled = sp.csr_array(
-        (halves.data[order], halves.col[order], starts), shape=X.shape
-    )
-    assert doubled.nnz == 2 * X.nnz
+    catalogue = Catalogue(ties=True)
+    X = catalogue.X
+    n_users, n_components = X.shape
+    columns = np.tile(np.repeat(np.arange(n_components), 2), n_users)
+    parts = np.stack([X + 8, np.full_like(X, -8)], axis=2).ravel()
+    starts = np.arange(0, parts.size + 1, 2 * n_components)
+    doubled = sp.csr_array((parts, columns, starts), shape=X.shape)
     before = doubled.data.copy()
     options = {"n_rows": 4, "k": 3, "diversity": 0.5}
     usual = lay_out(X, catalogue.shelves(), **options)
