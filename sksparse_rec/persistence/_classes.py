@@ -78,6 +78,12 @@ def _check_segments(state):
         raise PersistenceError(
             f"merge_tree_ has {n_merges} rows, but there are {len(leaves)} groups"
         )
+    labels, sizes = state["labels_"], state["segment_sizes_"]
+    found = np.bincount(labels[labels >= 0], minlength=len(sizes))
+    if not np.array_equal(found, sizes):
+        raise PersistenceError("segment_sizes_ are not those of labels_")
+    if not np.isin(state["segment_signs_"], (-1, 1)).all():
+        raise PersistenceError("segment_signs_ has others than 1 and -1")
     if len(leaves) and not (
         (leaves[:, 0] >= 0).all()
         and (leaves[:, 0] < n_latents).all()
@@ -207,7 +213,7 @@ LATENT_SEGMENTS = SavedEstimator(
             "segment_names_": Names(SEGMENTS),
             "segment_ids_": Names(SEGMENTS),
             "segment_latents_": Array("int64", (SEGMENTS,), low=0, below=LATENTS),
-            "segment_signs_": Array("int64", (SEGMENTS,), low=-1, below=2),
+            "segment_signs_": Array("int64", (SEGMENTS,)),
             "segment_sizes_": Array("int64", (SEGMENTS,), low=1),
             "segment_embeddings_": Csr((SEGMENTS, LATENTS), REAL),
             "labels_": Array("int64", (ITEMS,), low=-1, below=SEGMENTS),

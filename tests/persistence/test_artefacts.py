@@ -78,6 +78,21 @@ def test_indexes_of_every_version_open(folder):
         assert answers(index) == expected
 
 
+@pytest.mark.parametrize("folder", VERSIONS, ids=lambda folder: folder.name)
+@pytest.mark.usefixtures("scripts")
+def test_segments_of_every_version_load(folder):
+    from make_segments import answers
+
+    expected = json.loads((folder / "segments.json").read_text(encoding="utf-8"))
+    found = answers(load_model(folder / "LatentSegments"))
+    assert found.keys() == expected.keys()
+    for key, value in expected.items():
+        if key in ("memberships", "embeddings"):
+            np.testing.assert_allclose(found[key], value, atol=1e-12)
+        else:
+            assert found[key] == value
+
+
 @pytest.mark.usefixtures("scripts")
 def test_the_scripts_make_these_files(tmp_path):
     from make_hostile import make_all
