@@ -38,10 +38,11 @@ def unit_rows(X):
     Squares of rows whose values are all tiny, or all huge, would leave the floats, so
     rows are divided by their largest absolute value first.
     """
+    filled = np.flatnonzero(np.diff(X.indptr))
     largest = np.ones(X.shape[0])
-    top = keep_top_per_row(X, 1)
-    largest[row_indices(top)] = np.abs(top.data)
-    data = X.data / largest[row_indices(X)]
+    if len(filled):
+        largest[filled] = np.maximum.reduceat(np.abs(X.data), X.indptr[filled])
+    data = X.data / np.repeat(largest, np.diff(X.indptr))
     return normalize_rows(sp.csr_array((data, X.indices, X.indptr), shape=X.shape))
 
 
@@ -136,17 +137,3 @@ def memberships_of(X, pair_segments, n_segments, n_latents):
     shape = X.shape[0], n_segments
     memberships = sp.csr_array((shares / totals[rows], (rows, segments)), shape=shape)
     return memberships.astype(X.dtype, copy=False)
-
-
-def activations_of(unit, pair_segments, n_segments):
-    """Return how strongly items use the latents of each segment, with its signs.
-
-    Returns
-    -------
-    activations : csr_array of shape (n_items, n_segments), float64
-        Sums of the absolute values of the unit rows over the pairs of a segment.
-    """
-    rows, segments = row_indices(unit), pair_segments[entry_pairs(unit)]
-    is_in = segments >= 0
-    entries = np.abs(unit.data[is_in]), (rows[is_in], segments[is_in])
-    return sp.csr_array(entries, shape=(unit.shape[0], n_segments))

@@ -115,9 +115,10 @@ def _merge(estimator, groups, material):
         return np.empty((0, 4)), np.arange(n_groups), {}
     pair_groups = np.full(2 * groups.unit.shape[1], -1, dtype=np.int64)
     pair_groups[groups.pairs] = np.arange(n_groups)
-    partition = _partition(groups, pair_groups, groups.pairs)
-    tables, names = [mean_directions(groups.unit, partition.labels, n_groups)], {}
+    labels = np.append(pair_groups, -1)[groups.dominant]
+    tables, names = [mean_directions(groups.unit, labels, n_groups)], {}
     if estimator.embedder is not None:
+        partition = _partition(groups, pair_groups, groups.pairs)
         raw = name_segments(estimator.namer, estimator.n_words, partition, material)
         names = dict(zip(groups.pairs.tolist(), raw, strict=True))
         tables.append(embed_names(estimator.embedder, raw))

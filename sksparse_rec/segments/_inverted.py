@@ -5,13 +5,14 @@ from typing import NamedTuple
 import numpy as np
 
 from sksparse_rec._sparse import row_indices
-from sksparse_rec.segments._assignment import activations_of
+from sksparse_rec.segments._assignment import entry_pairs
 
 
 class InvertedIndex(NamedTuple):
-    """Rows and values of every column, one column after the other.
+    """Rows and values of every column, one column after the other, by ascending row.
 
-    Column ``j`` has the entries from ``starts[j]`` to ``starts[j + 1]``.
+    Column ``j`` has the entries from ``starts[j]`` to ``starts[j + 1]``. They are
+    sorted when somebody asks: most columns are never asked for.
     """
 
     rows: np.ndarray
@@ -19,22 +20,20 @@ class InvertedIndex(NamedTuple):
     starts: np.ndarray
 
     def of(self, column):
-        """Return copies of the rows of a column and of their values."""
+        """Return the rows of a column and their values.
+
+        By descending absolute value, ties by row.
+        """
         part = slice(self.starts[column], self.starts[column + 1])
-        return self.rows[part].copy(), self.values[part].copy()
+        rows, values = self.rows[part], self.values[part]
+        order = np.argsort(-np.abs(values), kind="stable")
+        return rows[order].astype(np.int64), values[order]
 
 
 def invert(X):
-    """Return the inverted index of a CSR matrix.
-
-    Entries of a column are sorted by descending absolute value, ties by row.
-    O(nnz log nnz) time, O(nnz) memory.
-    """
-    rows = row_indices(X)
-    order = np.lexsort((rows, -np.abs(X.data), X.indices))
-    counts = np.bincount(X.indices, minlength=X.shape[1])
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    return InvertedIndex(rows[order], X.data[order], starts)
+    """Return the inverted index of a CSR matrix, in O(nnz) time and memory."""
+    X = X.tocsc()
+    return InvertedIndex(X.indices, X.data, X.indptr)
 
 
 class Partition(NamedTuple):
@@ -65,8 +64,19 @@ def invert_members(unit, labels, pair_segments, n_segments):
     labels : ndarray of shape (n_items,), int64
     pair_segments : ndarray of shape (2 * n_components,), int64
     n_segments : int
+
+    Returns
+    -------
+    members : InvertedIndex
+        Values are sums of the absolute values of the unit rows over the pairs of the
+        segment.
     """
-    activations = activations_of(unit, pair_segments, n_segments)
-    activations.data[activations.indices != labels[row_indices(activations)]] = 0
-    activations.eliminate_zeros()
-    return invert(activations)
+    rows = row_indices(unit)
+    is_own = pair_segments[entry_pairs(unit)] == labels[rows]
+    strengths = np.bincount(
+        rows[is_own], weights=np.abs(unit.data[is_own]), minlength=len(labels)
+    )
+    order = np.argsort(labels, kind="stable")
+    order = order[labels[order] >= 0]
+    starts = np.searchsorted(labels[order], np.arange(n_segments + 1))
+    return InvertedIndex(order, strengths[order], starts)

@@ -41,9 +41,9 @@ class MembersMixin:
 
         Notes
         -----
-        The first call sorts all entries, O(nnz log nnz); later ones look up, in
-        O(n_found). The index takes 16 to 20 bytes an entry as long as the estimator
-        lives, and is neither pickled nor saved.
+        The first call turns the matrix, O(nnz); every call sorts what it returns. The
+        index takes 8 to 12 bytes an entry as long as the estimator lives, and is
+        neither pickled nor saved.
         """
         check_is_fitted(self)
         if (latent is None) == (segment is None):

@@ -11,6 +11,8 @@ from sksparse_rec._sparse import normalize_rows
 BLOCK_ENTRIES = 1 << 22
 # Similarities equal to the threshold merge, whatever rounding did to them.
 ROUNDING = 1e-9
+# Tables with a larger share of non-zeros are multiplied as dense ones.
+DENSE = 0.1
 
 
 def merge_tree(*tables):
@@ -41,16 +43,23 @@ def merge_tree(*tables):
 def _distances(tables):
     """Return 1 - similarity of all pairs of rows, in the order of ``pdist``."""
     n_rows = tables[0].shape[0]
+    tables = [_fast_to_multiply(table) for table in tables]
     step = max(1, BLOCK_ENTRIES // n_rows)
     distances, done = np.empty(n_rows * (n_rows - 1) // 2), 0
     for start in range(0, n_rows, step):
-        rows = slice(start, start + step)
-        blocks = [(table[rows] @ table.T).toarray() for table in tables]
-        for row, similarities in enumerate(np.maximum.reduce(blocks), start):
-            n = n_rows - row - 1
-            distances[done : done + n] = 1 - similarities[row + 1 :]
+        stop = min(start + step, n_rows)
+        # Of the rows before there are the distances to these already.
+        blocks = [table[start:stop] @ table[start:].T for table in tables]
+        blocks = [B.toarray() if sp.issparse(B) else B for B in blocks]
+        for place, similarities in enumerate(np.maximum.reduce(blocks)):
+            n = n_rows - start - place - 1
+            distances[done : done + n] = 1 - similarities[place + 1 :]
             done += n
-    return distances.clip(0, 2)
+    return distances.clip(0, 2, out=distances)
+
+
+def _fast_to_multiply(table):
+    return table.toarray() if table.nnz > DENSE * np.prod(table.shape) else table
 
 
 def cut_tree(tree, threshold):

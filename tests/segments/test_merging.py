@@ -70,8 +70,10 @@ def mean_similarities(segments, X):
 
 @pytest.mark.parametrize("threshold", [0.05, 0.2, 0.4, 0.9])
 @pytest.mark.parametrize("block", [1, 50, 1 << 22])
-def test_merging_is_average_linkage(X, threshold, block, monkeypatch):
+@pytest.mark.parametrize("dense", [0, 1])
+def test_merging_is_average_linkage(X, threshold, block, dense, monkeypatch):
     monkeypatch.setattr(_merging, "BLOCK_ENTRIES", block)
+    monkeypatch.setattr(_merging, "DENSE", dense)
     segments = LatentSegments(min_size=1, merge_threshold=threshold).fit(X)
     similarities = mean_similarities(segments, X)
     expected = AgglomerativeClustering(
