@@ -47,10 +47,9 @@ class PagesMixin(RankingMixin):
             Items that may, or may not, be shown: positions, names (where ``fit`` got
             ``item_names``) or a boolean mask of length n_items for all users, or a
             sparse mask of shape (n_users, n_items) for each.
-        item_embeddings : {array-like, sparse matrix} of shape (n_items, \
-                n_components), default=None
-            Score items by these in place of those of ``fit``, such as the rows of the
-            same items in a model that was trained further.
+        item_embeddings : array-like of shape (n_items, n_components), default=None
+            Score items by these, dense or sparse, in place of those of ``fit``: such as
+            the rows of the same items in a model that was trained further.
         popularity : array-like of shape (n_items,), default=None
             Breaks ties of items: more popular ones come first. None leaves ties to the
             position. Give it where users without history get a page. With it, or with

@@ -55,8 +55,8 @@ class RankingMixin:
         Notes
         -----
         Ties go to the larger segment, then to the lower number. So a user without
-        history gets the largest segments. O(n_users × nnz(segment_embeddings_)) time;
-        memory beside the result is bounded by
+        history gets the largest segments. O(n_users × nnz) time, with nnz that of
+        ``segment_embeddings_``; memory beside the result is bounded by
         ``sklearn.get_config()["working_memory"]``.
 
         Examples
@@ -86,7 +86,7 @@ class RankingMixin:
         item_embeddings=None,
         popularity=None,
     ):
-        r"""Recommend the ``k`` best items of a segment, or of several, to each user.
+        """Recommend the ``k`` best items of a segment, or of several, to each user.
 
         It is for where profiles and segments are at hand and the model is not, as
         in serving. With the model, its own ``recommend`` with ``allow`` set to the
@@ -106,8 +106,7 @@ class RankingMixin:
             is larger.
         seen, allow, deny : array-like or sparse matrix, default=None
             As in ``layout``.
-        item_embeddings : {array-like, sparse matrix} of shape (n_items, \
-                n_components), default=None
+        item_embeddings : array-like of shape (n_items, n_components), default=None
             As in ``layout``.
         popularity : array-like of shape (n_items,), default=None
             As in ``layout``.
