@@ -12,6 +12,7 @@ from sklearn import get_config
 
 from sksparse_rec._sparse import row_indices
 from sksparse_rec.retrieval import bool_mask, prepare, search, top_items
+from sksparse_rec.segments._row_choice import RowChoice
 
 # Users whose pages are made at once, at most: more bring nothing.
 LARGEST_BLOCK = 1024
@@ -44,6 +45,9 @@ class Shelves(NamedTuple):
     # (n_items, n_segments) and its transpose: ones, int32
     segments_of_items: sp.csr_array
     items_of_segments: sp.csr_array
+    # As ``similarities_of`` returns them, for diversity; None: rows when they are asked
+    # for.
+    similarities: np.ndarray | None = None
 
     def only(self, candidates):
         """Return the same with no other items than those of a mask (n_items,)."""
@@ -140,7 +144,7 @@ def lay_out(
             None if allowed is None else allowed[rows],
             [mask[rows] for mask in excluded],
         )
-        choice = _Choice(block, min_items, diversity)
+        choice = RowChoice(block, n_rows, min_items, diversity)
         _fill(Pages(*(array[rows] for array in pages)), block, choice)
     return pages
 
@@ -232,69 +236,3 @@ class _Block:
         new = sp.csr_array(new, shape=self.shown.shape)
         self.shown = self.shown + new.astype(bool)
         return (new @ self.shelves.segments_of_items).toarray()
-
-
-class _Choice:
-    """Which segment is the next row of each user of a block.
-
-    All arrays have the segments of a user in the order of the plain ranking, so that
-    the first of equal values is the right one.
-    """
-
-    def __init__(self, block, min_items, diversity):
-        Q, self.shelves = block.Q, block.shelves
-        self.min_items, self.diversity = min_items, diversity
-        shape = Q.shape[0], self.shelves.segments.rows.n_items
-        ranking = search(Q, self.shelves.segments, max(1, shape[1]))
-        self.order = ranking.indices.reshape(shape)
-        self.scores = ranking.data.reshape(shape)
-        self.left = self._in_order(block.count_left())
-        self.is_open = self.left >= min_items
-        self.relevance = _cosines(self.scores, Q) if diversity else None
-        # Similarity to the nearest row above.
-        self.nearest = np.zeros(shape) if diversity else None
-
-    def next(self):
-        """Return users that get one more row, their segments, and the scores of these.
-
-        A segment is returned once.
-        """
-        if self.order.shape[1] == 0:
-            return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
-        place = self._values().argmax(axis=1)
-        users = np.flatnonzero(self.is_open[np.arange(len(place)), place])
-        at = users, place[users]
-        self.is_open[at] = False
-        return users, self.order[at], self.scores[at]
-
-    def update(self, users, segments, n_shown):
-        """Note which rows there are now, and the items that others lost to them."""
-        self.left -= self._in_order(n_shown)
-        self.is_open &= self.left >= self.min_items
-        if not self.diversity:
-            return
-        E = self.shelves.segment_embeddings
-        distinct, which = np.unique(segments, return_inverse=True)
-        similarities = (E[distinct] @ E.T).toarray()
-        similarities = np.take_along_axis(similarities[which], self.order[users], 1)
-        self.nearest[users] = np.maximum(self.nearest[users], similarities)
-
-    def _values(self):
-        if not self.diversity:
-            return self.is_open
-        values = (1 - self.diversity) * self.relevance - self.diversity * self.nearest
-        return np.where(self.is_open, values, -np.inf)
-
-    def _in_order(self, table):
-        return np.take_along_axis(table, self.order, axis=1)
-
-
-def _cosines(scores, Q):
-    """Divide scores by the lengths of their queries; those of an empty one are 0."""
-    peaks = abs(Q).max(axis=1).toarray().ravel()
-    peaks[peaks == 0] = 1
-    # Squares of very large or small values would leave the range.
-    units = Q.data / peaks[row_indices(Q)]
-    squares = np.bincount(row_indices(Q), units * units, minlength=Q.shape[0])
-    lengths = np.sqrt(np.where(squares > 0, squares, 1))
-    return scores / peaks[:, None] / lengths[:, None]

@@ -113,10 +113,12 @@ class PagesMixin(RankingMixin):
         Items are ranked by :math:`\langle u, a_i \rangle`, the exact scores of
         ``recommend`` of the model unless those are calibrated or weighted. A page does
         not depend on the other users of the call, so large tables can go in slices.
-        Time is that of scoring all segments and the items of ``n_rows`` of them, and
-        with diversity of ``n_rows`` products of the segments that were chosen with all
-        segments. Memory beside the result is bounded by
-        ``sklearn.get_config()["working_memory"]``.
+        Time is that of ranking some segments, more where many have to be passed over,
+        and the items of ``n_rows`` of them. The first call with ``diversity`` multiplies
+        all pairs of segments, and keeps the table if it takes at most a quarter of
+        ``sklearn.get_config()["working_memory"]``; otherwise rows of it are made when
+        they are needed, which is slow. Beside the table and the result, memory is
+        bounded by that number.
 
         Examples
         --------
@@ -137,6 +139,8 @@ class PagesMixin(RankingMixin):
         X = self._check_profiles(X)
         filters = self._filters(X.shape[0], seen, allow, deny)
         shelves = self._shelves(item_embeddings, popularity)
+        if diversity:
+            shelves = self._with_similarities(shelves)
         candidates = filters.pop("candidates")
         if candidates is not None:
             shelves = shelves.only(candidates)

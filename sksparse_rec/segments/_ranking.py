@@ -15,6 +15,7 @@ from sksparse_rec.retrieval import (
     search,
 )
 from sksparse_rec.segments._layout import make_shelves
+from sksparse_rec.segments._row_choice import similarities_of
 
 
 class RankingMixin:
@@ -191,6 +192,14 @@ class RankingMixin:
         if item_embeddings is not None:
             A = _check_items(item_embeddings, A.shape)
         return shelves._replace(items=prepare(A, popularity))
+
+    def _with_similarities(self, shelves):
+        sources = self.item_embeddings_, self.segment_embeddings_
+        known = shelves.segment_embeddings
+        similarities = remember(
+            self, "similarities", sources, lambda: similarities_of(known)
+        )
+        return shelves._replace(similarities=similarities)
 
 
 def _check_items(item_embeddings, shape):

@@ -7,7 +7,7 @@ from numpy.testing import assert_array_equal
 
 from sksparse_rec._numerics import search as kernels
 from sksparse_rec.retrieval import prepare, search, top_items
-from sksparse_rec.segments import _layout
+from sksparse_rec.segments import _layout, _row_choice
 from sksparse_rec.segments._layout import lay_out, make_shelves
 
 N_USERS, N_ITEMS, N_SEGMENTS, N_COMPONENTS = 23, 61, 9, 6
@@ -116,6 +116,18 @@ def any_block(request, monkeypatch):
     monkeypatch.setattr(_layout, "_block_size", lambda *parts: request.param)
 
 
+@pytest.fixture(params=[True, False], ids=["table", "rows"])
+def any_similarities(request):
+    """Similarities of all pairs of segments, or of those that are asked for."""
+
+    def give(shelves):
+        table = _row_choice.similarities_of(shelves.segment_embeddings)
+        assert table.shape == (N_SEGMENTS, N_SEGMENTS)
+        return shelves._replace(similarities=table) if request.param else shelves
+
+    return give
+
+
 @pytest.fixture(params=[0.0, 0.3], ids=["disjoint", "overlapping"])
 def overlap(request):
     return request.param
@@ -126,12 +138,26 @@ def overlap(request):
     ("ties", "diversity"),
     [(False, 0.0), (False, 0.3), (False, 1.0), (True, 0.0), (True, 1.0)],
 )
-@pytest.mark.parametrize(("n_rows", "k", "min_items"), [(4, 3, 1), (12, 5, 4)])
-def test_equals_the_definition(overlap, ties, diversity, n_rows, k, min_items):
+@pytest.mark.parametrize(
+    ("n_rows", "k", "min_items"), [(2, 3, 1), (4, 3, 1), (12, 5, 4)]
+)
+@pytest.mark.parametrize("ranked", [1, 4])
+def test_equals_the_definition(
+    overlap,
+    ties,
+    diversity,
+    n_rows,
+    k,
+    min_items,
+    ranked,
+    any_similarities,
+    monkeypatch,
+):
+    monkeypatch.setattr(_row_choice, "RANKED", ranked)
     catalogue = Catalogue(ties=ties, overlap=overlap)
     pages = lay_out(
         catalogue.X,
-        catalogue.shelves(),
+        any_similarities(catalogue.shelves()),
         n_rows,
         k,
         min_items=min_items,
