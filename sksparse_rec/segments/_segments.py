@@ -30,11 +30,13 @@ from sksparse_rec.segments._assignment import (
 from sksparse_rec.segments._fit import fit_segments
 from sksparse_rec.segments._material import check_material
 from sksparse_rec.segments._members import MembersMixin
+from sksparse_rec.segments._pages import PagesMixin
 from sksparse_rec.segments._transfer import TransferMixin
 
 
 class LatentSegments(
     MembersMixin,
+    PagesMixin,
     TransferMixin,
     DocumentationLinkMixin,
     ClassNamePrefixFeaturesOutMixin,
