@@ -1,0 +1,108 @@
+"""Text that has to fit: measured, wrapped and shortened before it is drawn."""
+
+import re
+
+import numpy as np
+
+ELLIPSIS = "…"
+# Of the font's size: from one line to the next, as matplotlib's ``linespacing``.
+LINE_SPACING = 1.2
+# A word may be broken after these.
+BREAKS = re.compile(r"[^\s\-_/.:,]*[\s\-_/.:,]*")
+
+
+def axes_size(ax):
+    """Return width and height of axes in points, once their layout is settled."""
+    ax.figure.draw_without_rendering()
+    box, (width, height) = ax.get_position(), ax.figure.get_size_inches()
+    return 72 * width * box.width, 72 * height * box.height
+
+
+def text_width(text, size, weight="normal"):
+    """Return the width of a line of text in points, in matplotlib's default font."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    if not text:
+        return 0.0
+    font = FontProperties(size=size, weight=weight)
+    # Hinting of renderers makes glyphs a little wider.
+    return 1.03 * text_to_path.get_text_width_height_descent(text, font, ismath=False)[0]
+
+
+def text_height(n_lines, size):
+    """Return the height of lines of text in points."""
+    return size * (LINE_SPACING * (n_lines - 1) + 1.15)
+
+
+def shorten(text, width, size, weight="normal"):
+    """Cut a line of text so that it is at most so many points wide."""
+    if text_width(text, size, weight) <= width:
+        return text
+    for end in range(len(text) - 1, 0, -1):
+        cut = text[:end].rstrip(" -_/.:,") + ELLIPSIS
+        if text_width(cut, size, weight) <= width:
+            return cut
+    return ELLIPSIS if text_width(ELLIPSIS, size, weight) <= width else ""
+
+
+def wrap(text, width, n_lines, size, weight="normal"):
+    """Break a text into lines of so many points; what is too long is cut.
+
+    Returns
+    -------
+    lines : list of str
+        At most ``n_lines``.
+    is_whole : bool
+        Whether nothing is missing and no word had to be broken.
+    """
+    lines, is_whole = [""], True
+    for piece in BREAKS.findall(str(text)):
+        if text_width((lines[-1] + piece).rstrip(), size, weight) <= width:
+            lines[-1] += piece
+            continue
+        if lines[-1]:
+            lines.append("")
+        for letter in piece:
+            if text_width(lines[-1] + letter.rstrip(), size, weight) > width:
+                is_whole = False
+                lines.append("")
+            lines[-1] += letter
+    lines = [line.rstrip() for line in lines if line.strip()]
+    if len(lines) > n_lines:
+        last = "".join(lines[n_lines - 1 :])
+        lines = [*lines[: n_lines - 1], shorten(last, width, size, weight)]
+        is_whole = False
+    return lines, is_whole
+
+
+def fit(text, width, height, sizes, weight="normal"):
+    """Return the lines of a text in a box, and the largest size at which it fits.
+
+    Where it fits at none it is cut at the smallest.
+    """
+    for size in sizes:
+        n_lines = max(1, int((height / size - 1.15) / LINE_SPACING + 1))
+        lines, is_whole = wrap(text, width, n_lines, size, weight)
+        if is_whole:
+            break
+    return lines, size
+
+
+def boxes_meet(box, others):
+    """Tell which boxes (left, bottom, right, top) have a point in common with one."""
+    others = np.reshape(others, (-1, 4))
+    left, bottom, right, top = box
+    return (
+        (others[:, 0] < right)
+        & (others[:, 2] > left)
+        & (others[:, 1] < top)
+        & (others[:, 3] > bottom)
+    )
+
+
+def circles_meet(box, centers, radii):
+    """Tell which circles have a point in common with a box."""
+    left, bottom, right, top = box
+    nearest = np.clip(centers, (left, bottom), (right, top))
+    return np.hypot(*(centers - nearest).T) < radii
