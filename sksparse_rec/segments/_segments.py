@@ -28,6 +28,7 @@ from sksparse_rec.segments._assignment import (
     memberships_of,
 )
 from sksparse_rec.segments._fit import fit_segments
+from sksparse_rec.segments._material import check_material
 from sksparse_rec.segments._members import MembersMixin
 
 
@@ -88,7 +89,16 @@ class LatentSegments(
         """Group the rows of a table of item embeddings."""
         with rolled_back_on_error(self):
             X = _as_csr(check_embeddings(X, estimator=self, reset=True))
-            for name, value in fit_segments(self, X).items():
+            material = check_material(
+                *X.shape,
+                self.vectorizer,
+                item_texts=item_texts,
+                item_tags=item_tags,
+                tag_names=tag_names,
+                item_names=item_names,
+                anchors=anchors,
+            )
+            for name, value in fit_segments(self, X, material).items():
                 setattr(self, name, value)
         return self
 
