@@ -30,10 +30,12 @@ from sksparse_rec.segments._assignment import (
 from sksparse_rec.segments._fit import fit_segments
 from sksparse_rec.segments._material import check_material
 from sksparse_rec.segments._members import MembersMixin
+from sksparse_rec.segments._pages import PagesMixin
 
 
 class LatentSegments(
     MembersMixin,
+    PagesMixin,
     DocumentationLinkMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
