@@ -101,7 +101,7 @@ def sentence(way, names, values, n_top, digits):
         names = names[:n_top]
     n_named = len(names)
     pairs = zip(names, values[:n_named], strict=True)
-    told = [f"{name} {number(value, digits)}" for name, value in pairs]
+    told = [f"{quoted(name)} {number(value, digits)}" for name, value in pairs]
     text = f"From {source}: {enumeration(told)}"
     n_left = len(values) - n_named
     if n_left:
@@ -113,6 +113,11 @@ def sentence(way, names, values, n_top, digits):
 def is_whole(names, n_top):
     """Tell whether all are named: leaving out a single one saves no words."""
     return len(names) <= n_top + 1
+
+
+def quoted(name):
+    """Return a name with quotes where it would fall apart in a list."""
+    return f'"{name}"' if ", " in name or " and " in name else name
 
 
 def number(value, digits):

@@ -1,5 +1,8 @@
 """The strongest latents of a user, and the segments they belong to."""
 
+from collections import Counter
+from itertools import cycle
+
 import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
@@ -7,11 +10,11 @@ from sklearn.utils.validation import check_is_fitted
 from sksparse_rec.plotting._axes import STYLES, import_pyplot
 from sksparse_rec.plotting._text import axes_size, shorten, text_width
 
-# Of bars that match no segment, and of segments beyond the colours.
-NO_SEGMENT, OTHER = "#cfcfcf", "#7a7a7a"
+# Of bars that match a segment, of those that match none, and of the line at zero.
+MATCH, NO_SEGMENT, ZERO = STYLES[0][0], "#cfcfcf", "#7a7a7a"
 INK = "#222222"
 # Points between a bar and its text, and the share of the axes that a text may take.
-GAP, TEXT_SHARE = 4, 0.4
+GAP, TEXT_SHARE = 4, 0.45
 # Points of a name at most; wider ones are cut.
 NAME_WIDTH = 150
 
@@ -250,7 +253,9 @@ class LatentActivationDisplay:
         ax.spines[["top", "right", "left"]].set_visible(False)
         ax.grid(axis="x", color="#dddddd")
         ax.set_axisbelow(True)
-        ax.axvline(0, color=OTHER, linewidth=1)
+        ax.axvline(0, color=ZERO, linewidth=1)
+        if self.segment_names is not None and None in self._segments():
+            xlabel = f"{xlabel} (grey: no segment)"
         ax.set_xlabel(xlabel)
         self._name_segments(size)
         return self
@@ -263,13 +268,13 @@ class LatentActivationDisplay:
         return float(min(0.95 * rcParams["font.size"], height / max(n, 1) / 1.2))
 
     def _colors(self):
-        """Return a colour for each bar: one for each of the first segments."""
-        colors = {None: NO_SEGMENT}
-        for name in self._segments():
-            if name not in colors:
-                n_named = len(colors) - 1
-                in_palette = n_named < len(STYLES)
-                colors[name] = STYLES[n_named][0] if in_palette else OTHER
+        """Return a colour for each bar; segments of several have one of their own."""
+        count = Counter(name for name in self._segments() if name is not None)
+        several = [name for name, n in count.items() if n > 1]
+        colors = dict.fromkeys(count, MATCH) | {None: NO_SEGMENT}
+        # Names stand at the bars too, so that a colour may come again.
+        palette = [color for color, _ in STYLES[1:]]
+        colors |= dict(zip(several, cycle(palette), strict=False))
         return [colors[name] for name in self._segments()]
 
     def _segments(self):
@@ -278,53 +283,44 @@ class LatentActivationDisplay:
 
     def _name_segments(self, size):
         width, _ = axes_size(self.ax_)
-        texts, shares = [], []
-        for name in self._segments():
-            text = "" if name is None else shorten(name, TEXT_SHARE * width, size)
-            texts.append(text)
-            shares.append((text_width(text, size) + 2 * GAP) / width if text else 0)
-        self.ax_.set_xlim(*limits(np.asarray(self.activations), np.array(shares)))
+        values = np.asarray(self.activations, dtype=np.float64)
+        names = [name or "" for name in self._segments()]
+        texts = [shorten(name, TEXT_SHARE * width, size) for name in names]
+        shares = [(text_width(text, size) + 2 * GAP) / width for text in texts]
+        self.ax_.set_xlim(*limits(values, np.array(shares)))
         self.labels_ = [
             self.ax_.annotate(
                 text,
-                (value, row),
-                xytext=(GAP if value > 0 else -GAP, 0),
+                # Beside bars to the left there is room on the right.
+                (max(value, 0), row),
+                xytext=(GAP, 0),
                 textcoords="offset points",
-                ha="left" if value > 0 else "right",
                 va="center_baseline",
                 fontsize=size,
                 color=INK,
                 parse_math=False,
             )
-            for row, (text, value) in enumerate(
-                zip(texts, self.activations, strict=True)
-            )
+            for row, (text, value) in enumerate(zip(texts, values, strict=True))
             if text
         ]
 
 
 def limits(values, shares):
-    """Return limits of an axis on which texts fit beyond the ends of bars.
+    """Return limits of an axis on which texts fit at the right of bars.
 
     Parameters
     ----------
     values : ndarray of shape (n,)
         Ends of the bars.
     shares : ndarray of shape (n,)
-        What the text of each takes of the axis, less than half.
+        What the text of each takes of the axis, less than 1.
     """
     if not len(values):
         return 0.0, 1.0
-    low, high = min(0.0, values.min()), max(0.0, values.max())
-    if low == high:
-        return 0.0, 1.0
-    # What texts ask for grows with the axis, by less than the axis does.
-    for _ in range(200):
-        room = (high - low) * shares
-        low = min(0.0, np.min(np.where(values < 0, values - room, 0)))
-        high = max(0.0, np.max(np.where(values > 0, values + room, 0)))
-    margin = 0.02 * (high - low)
-    return low - margin * (low < 0), high + margin * (high > 0)
+    low = 1.03 * min(0.0, values.min())
+    # Where value + share * (high - low) = high.
+    high = np.max((values.clip(0) - shares * low) / (1 - shares))
+    return low, high
 
 
 def _as_row(x):
@@ -358,4 +354,5 @@ def _matches(latents, activations, segment_parts, segment_names):
         for latent, sign in np.asarray(pairs, dtype=np.int64).reshape(-1, 2).tolist():
             owner[latent, sign] = str(name)
     signs = np.sign(activations).astype(int)
-    return [owner.get(pair) for pair in zip(latents.tolist(), signs.tolist())]
+    pairs = zip(latents.tolist(), signs.tolist(), strict=True)
+    return [owner.get(pair) for pair in pairs]

@@ -82,6 +82,7 @@ class SegmentLayoutDisplay:
         *,
         n_rows=4,
         k=6,
+        seen=None,
         item_names=None,
         title=None,
         layout_kw=None,
@@ -100,12 +101,14 @@ class SegmentLayoutDisplay:
             Number of rows.
         k : int, default=6
             Items of a row.
+        seen : {array-like, sparse matrix} of shape (1, n_items), default=None
+            What is not to be shown, such as the history that the profile is of.
         item_names : array-like of shape (n_items,), default=None
             What items are called; None is "item 7".
         title : str, default=None
             Written above the rows.
         layout_kw : dict, default=None
-            More arguments of ``layout``, such as what the user has seen.
+            More arguments of ``layout``, such as ``{"diversity": 0.3}``.
         ax : matplotlib Axes, default=None
             Where to draw; None makes a figure.
         **options : dict
@@ -130,11 +133,11 @@ class SegmentLayoutDisplay:
             X = np.atleast_2d(X)
         if X.shape[0] != 1:
             raise ValueError(f"X must be the profile of one user, got {X.shape[0]}")
-        layout = segments.layout(X, n_rows, k, **(layout_kw or {}))
+        page = segments.layout(X, n_rows, k, seen=seen, **(layout_kw or {}))
         return cls.from_arrays(
-            layout["segments"][0],
-            layout["items"][0],
-            layout["scores"][0],
+            page.segments[0],
+            page.items[0],
+            page.scores[0],
             segment_names=segments.segment_names_,
             item_names=item_names,
             title=title,

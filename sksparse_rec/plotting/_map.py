@@ -6,16 +6,18 @@ from sklearn.utils.validation import check_is_fitted
 from sksparse_rec.plotting._axes import STYLES, import_pyplot
 from sksparse_rec.plotting._map_geometry import (
     circle_radii,
+    half_extents,
     place_names,
+    plan_names,
     plane_positions,
-    spread_circles,
+    spread_boxes,
 )
 from sksparse_rec.plotting._text import LINE_SPACING, axes_size
 
 INK, MUTED_INK = "#222222", "#5f5f5f"
-NAME_SIZES = (9.0, 8.0, 7.0)
-# Told apart by the colour-blind and in grey.
-COLOR_MAP = "cividis"
+NAME_SIZES = (9.0, 8.5, 8.0, 7.5, 7.0)
+# Told apart by the colour-blind and in grey; dark is much.
+COLOR_MAP = "cividis_r"
 
 
 class SegmentMapDisplay:
@@ -215,7 +217,7 @@ class SegmentMapDisplay:
         ax : matplotlib Axes, default=None
             Where to draw; None makes a figure. Names find their places for the size
             that the axes have now.
-        cmap : str or matplotlib Colormap, default="cividis"
+        cmap : str or matplotlib Colormap, default="cividis_r"
             Of the values.
         circle_kw : dict, default=None
             Passed to matplotlib's ``PatchCollection``, such as ``{"alpha": 1}``.
@@ -241,9 +243,18 @@ class SegmentMapDisplay:
         width, height = axes_size(ax)
         ax.set(xlim=(0, width), ylim=(0, height))
         radii = circle_radii(self.sizes, width, height)
-        centers = spread_circles(np.asarray(self.positions), radii, width, height)
+        texts, extents, has_room, size = plan_names(
+            self.names, radii, width * height, NAME_SIZES
+        )
+        reserved = extents * has_room[:, None]
+        halves = half_extents(radii, reserved)
+        centers = spread_boxes(np.asarray(self.positions), halves, width, height)
+        # The circle is in the upper part of its box, the name in the lower one.
+        centers[:, 1] += reserved[:, 1] / 2
         circles(centers, radii)
-        self._write_names(centers, radii, width, height)
+        self._write_names(
+            texts, size, place_names(extents, centers, radii, (width, height))
+        )
         return self
 
     def _make_circles(self, cmap, circle_kw):
@@ -269,12 +280,11 @@ class SegmentMapDisplay:
 
         return draw
 
-    def _write_names(self, centers, radii, width, height):
-        places = place_names(self.names, centers, radii, width, height, NAME_SIZES)
+    def _write_names(self, texts, size, places):
         self.labels_ = {
             segment: self.ax_.text(
-                *center,
-                text,
+                *places[segment],
+                texts[segment],
                 fontsize=size,
                 ha="center",
                 va="center",
@@ -282,9 +292,9 @@ class SegmentMapDisplay:
                 linespacing=LINE_SPACING,
                 parse_math=False,
             )
-            for segment, (text, size, center) in sorted(places.items())
+            for segment in sorted(places)
         }
-        n_left = len(self.names) - len(places)
+        n_left = len(texts) - len(self.labels_)
         if n_left:
             note = f"area: number of items; {n_left} segments have no room for a name"
             self.ax_.set_xlabel(note, color=MUTED_INK, fontsize=9)

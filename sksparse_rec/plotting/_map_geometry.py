@@ -5,25 +5,27 @@ import scipy.sparse as sp
 from sklearn.manifold import TSNE
 from sklearn.utils import check_random_state
 
-from sksparse_rec.plotting._text import (
-    LINE_SPACING,
-    boxes_meet,
-    circles_meet,
-    text_height,
-    text_width,
-    wrap,
-)
+from sksparse_rec.plotting._text import text_height, text_width, wrap
 
 # Fewer rows than this are placed by their two main directions.
 FEW = 6
 PERPLEXITY = 15
 # Share of the plane that circles cover, and the largest and smallest radius in points.
-COVERED, LARGEST_SHARE, SMALLEST = 0.16, 0.13, 2.5
-# Points between circles, and between a circle and its name.
-CIRCLE_GAP, NAME_GAP = 2.0, 2.0
-N_PUSHES = 400
-# Of names: points of a line and lines, at most, and font sizes.
-NAME_WIDTH, NAME_LINES = 88.0, 3
+COVERED, LARGEST_SHARE, SMALLEST = 0.1, 0.08, 2.5
+# Share of the plane that circles and names may fill together: more finds no place.
+FILLED = 0.55
+# Points between boxes, between a circle and its name, and to the circles of others.
+BOX_GAP, NAME_GAP, OTHER_GAP = 5.0, 1.0, 4.0
+# How evenly positions are spread before boxes are pushed.
+EVENNESS = 0.5
+# How far boxes are pushed at once, of what they overlap by, and how often.
+STEP, N_PUSHES = 0.5, 600
+# From a circle to its name, in the order of preference.
+WAYS = np.array(
+    [(0, -1), (0, 1), (1, 0), (-1, 0), (1, -1), (-1, -1), (1, 1), (-1, 1)], float
+)
+# Of names: points of a line and lines, at most.
+NAME_WIDTH, NAME_LINES = 84.0, 3
 
 
 def plane_positions(embeddings, random_state=0):
@@ -79,108 +81,141 @@ def circle_radii(sizes, width, height):
     return np.maximum(radii, SMALLEST)
 
 
-def spread_circles(positions, radii, width, height):
-    """Scale positions to a box of points, and push circles apart that overlap.
+def plan_names(names, radii, area, sizes):
+    """Decide how names are broken, how large they are, and which get room of their own.
 
-    Returns
-    -------
-    centers : ndarray of shape (n, 2), float64
-        All circles are in the box, and apart if there is room for that.
-    """
-    low, high = radii[:, None], np.array([width, height]) - radii[:, None]
-    span = np.ptp(positions, axis=0)
-    shares = (positions - positions.min(axis=0)) / np.where(span > 0, span, 1)
-    shares = np.where(span > 0, shares, 0.5)
-    centers = low + shares * (high - low)
-    apart = radii[:, None] + radii + CIRCLE_GAP
-    np.fill_diagonal(apart, 0)
-    # Where two coincide, each goes its own way.
-    angles = np.arange(len(radii)) * 2.4
-    away = np.column_stack([np.cos(angles), np.sin(angles)])
-    for _ in range(N_PUSHES):
-        offsets = centers[:, None] - centers
-        distances = np.linalg.norm(offsets, axis=2)
-        overlaps = np.maximum(apart - distances, 0)
-        if overlaps.max(initial=0) < 1e-3:
-            break
-        same = distances < 1e-9
-        directions = offsets / np.where(same, 1, distances)[:, :, None]
-        directions = np.where(same[:, :, None], away[:, None] - away, directions)
-        centers = centers + (0.5 * overlaps[:, :, None] * directions).sum(axis=1)
-        centers = np.clip(centers, low, high)
-    return centers
-
-
-def place_names(names, centers, radii, width, height, sizes):
-    """Find places for names where they cover neither a circle nor another name.
-
-    Names of larger circles go first, within the circle if they fit, beside it
-    otherwise. What finds no place is left out.
+    All in the largest size in which circles and names leave enough of the plane free;
+    if there is none, the names of the largest circles in the smallest.
 
     Parameters
     ----------
     names : list of str
-    centers : ndarray of shape (n, 2)
     radii : ndarray of shape (n,)
-    width, height : float
-        Of the box, in points.
+        Points.
+    area : float
+        Of the plane, in points.
     sizes : sequence of float
         Font sizes to try, descending.
 
     Returns
     -------
-    places : dict of int to (text, size, center)
-        For each named circle what is written, how large and around which point.
+    texts : list of str
+    extents : ndarray of shape (n, 2), float64
+        Widths and heights of the texts.
+    has_room : ndarray of bool of shape (n,)
+    size : float
+    """
+    for size in sizes:
+        lines = [wrap(name, NAME_WIDTH, NAME_LINES, size)[0] for name in names]
+        extents = np.array([_extent(text, size) for text in lines])
+        taken = np.prod(2 * half_extents(radii, extents), axis=1)
+        if taken.sum() <= FILLED * area:
+            break
+    bare = np.prod(2 * half_extents(radii, np.zeros_like(extents)), axis=1)
+    order = np.lexsort((np.arange(len(radii)), -radii))
+    total = bare.sum() + np.cumsum((taken - bare)[order])
+    has_room = np.zeros(len(names), dtype=bool)
+    has_room[order[total <= FILLED * area]] = True
+    return ["\n".join(text) for text in lines], extents, has_room, size
+
+
+def half_extents(radii, extents):
+    """Return half the width and height of circles with their names below."""
+    width = np.maximum(2 * radii, extents[:, 0])
+    height = 2 * radii + extents[:, 1] + NAME_GAP * (extents[:, 1] > 0)
+    return (np.column_stack([width, height]) + BOX_GAP) / 2
+
+
+def spread_boxes(positions, halves, width, height):
+    """Scale positions to a plane of points, and push boxes apart that overlap.
+
+    Parameters
+    ----------
+    positions : ndarray of shape (n, 2)
+    halves : ndarray of shape (n, 2)
+        Half the width and the height of each box.
+    width, height : float
+        Of the plane.
+
+    Returns
+    -------
+    centers : ndarray of shape (n, 2), float64
+        All boxes are in the plane, and apart if there is room for that.
+    """
+    low = np.minimum(halves, np.array([width, height]) / 2)
+    high = np.array([width, height]) - low
+    centers = low + _shares(positions) * (high - low)
+    reach = halves[:, None] + halves
+    # Where two coincide, the first goes up and to the right.
+    first = np.sign(np.subtract.outer(np.arange(len(halves)), np.arange(len(halves))))
+    for _ in range(N_PUSHES):
+        offsets = centers[:, None] - centers
+        overlaps = reach - np.abs(offsets)
+        meet = (overlaps > 0).all(axis=2) & (first != 0)
+        if not meet.any():
+            break
+        # Along the axis on which less is missing.
+        along_y = overlaps[:, :, 1] < overlaps[:, :, 0]
+        for axis, chosen in enumerate((meet & ~along_y, meet & along_y)):
+            sides = np.where(offsets[:, :, axis] == 0, -first, 0)
+            sides = sides + np.sign(offsets[:, :, axis])
+            pushes = np.where(chosen, overlaps[:, :, axis] * sides, 0).sum(axis=1)
+            centers[:, axis] += STEP * pushes / np.sqrt(chosen.sum(axis=1).clip(1))
+        centers = np.clip(centers, low, high)
+    return centers
+
+
+def place_names(extents, centers, radii, frame):
+    """Find places for names where they cover neither a circle nor another name.
+
+    Below their circles if there is room, else beside or above. Larger circles go
+    first; what finds no place is left out.
+
+    Parameters
+    ----------
+    extents : ndarray of shape (n, 2)
+        Width and height of each name; 0 for none.
+    centers : ndarray of shape (n, 2)
+    radii : ndarray of shape (n,)
+    frame : (float, float)
+        Width and height of the plane.
+
+    Returns
+    -------
+    places : dict of int to ndarray of shape (2,)
+        The centers of the names, by circle.
     """
     places, taken = {}, np.empty((0, 4))
     for i in np.lexsort((np.arange(len(radii)), -radii)).tolist():
-        others = np.delete(centers, i, axis=0), np.delete(radii, i)
-        for size in sizes:
-            found = _place(
-                str(names[i]), centers[i], radii[i], size, (width, height), others, taken
-            )
-            if found is not None:
-                text, box = found
-                center = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-                places[i] = text, size, center
-                taken = np.vstack([taken, box])
-                break
+        if not extents[i].any():
+            continue
+        half, gap = extents[i] / 2, radii[i] + NAME_GAP
+        reach = np.where(np.abs(WAYS).sum(axis=1) > 1, 0.71, 1)[:, None] * gap + half
+        middles = centers[i] + WAYS * reach
+        low, high = middles - half, middles + half
+        free = (low >= 0).all(axis=1) & (high <= frame).all(axis=1)
+        nearest = centers.clip(low[:, None], high[:, None])
+        apart = np.hypot(*np.moveaxis(nearest - centers, 2, 0)) - radii
+        apart[:, i] = np.inf
+        covers = apart < OTHER_GAP
+        meets = (taken[:, :2] < high[:, None]) & (low[:, None] < taken[:, 2:])
+        free &= ~covers.any(axis=1) & ~meets.all(axis=2).any(axis=1)
+        if free.any():
+            best = int(np.argmax(free))
+            places[i] = middles[best]
+            taken = np.vstack([taken, [*low[best], *high[best]]])
     return places
 
 
-def _place(name, center, radius, size, frame, others, taken):
-    lines, is_whole = wrap(name, NAME_WIDTH, NAME_LINES, size)
-    inner, fits = wrap(name, 1.75 * radius, NAME_LINES + 1, size)
-    if fits:
-        w, h = _extent(inner, size)
-        if np.hypot(w, h) <= 2 * radius:
-            return "\n".join(inner), _box(center, w, h)
-    if not lines:
-        return None
-    for w, h, text in [(*_extent(lines, size), "\n".join(lines))]:
-        x, y = radius + NAME_GAP + w / 2, radius + NAME_GAP + h / 2
-        slant = 0.71 * radius + NAME_GAP
-        dx, dy = slant + w / 2, slant + h / 2
-        ways = [(x, 0), (-x, 0), (0, y), (0, -y)]
-        ways += [(dx, dy), (dx, -dy), (-dx, dy), (-dx, -dy)]
-        for way in ways:
-            box = _box(center + np.array(way), w, h)
-            inside = box[0] >= 0 and box[1] >= 0
-            inside &= box[2] <= frame[0] and box[3] <= frame[1]
-            if (
-                inside
-                and not circles_meet(box, *others).any()
-                and not boxes_meet(box, taken).any()
-            ):
-                return text, box
-    return None
+def _shares(positions):
+    """Return positions from 0 to 1, half as they are and half evenly spread."""
+    span = np.ptp(positions, axis=0)
+    linear = (positions - positions.min(axis=0)) / np.where(span > 0, span, 1)
+    ranks = np.argsort(np.argsort(positions, axis=0, kind="stable"), axis=0)
+    ranks = ranks / max(1, len(positions) - 1)
+    return np.where(span > 0, EVENNESS * ranks + (1 - EVENNESS) * linear, 0.5)
 
 
 def _extent(lines, size):
-    width = max(text_width(line, size) for line in lines)
-    return width, text_height(len(lines), size)
-
-
-def _box(center, width, height):
-    x, y = center
-    return np.array([x - width / 2, y - height / 2, x + width / 2, y + height / 2])
+    width = max((text_width(line, size) for line in lines), default=0)
+    return width, text_height(len(lines), size) if lines else 0

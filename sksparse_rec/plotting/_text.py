@@ -1,8 +1,7 @@
 """Text that has to fit: measured, wrapped and shortened before it is drawn."""
 
 import re
-
-import numpy as np
+from functools import lru_cache
 
 ELLIPSIS = "…"
 # Of the font's size: from one line to the next, as matplotlib's ``linespacing``.
@@ -19,15 +18,30 @@ def axes_size(ax):
 
 
 def text_width(text, size, weight="normal"):
-    """Return the width of a line of text in points, in matplotlib's default font."""
+    """Return the width of a line of text in points, in matplotlib's default font.
+
+    A few per cent more than most renderers need, as they hint glyphs.
+    """
+    from matplotlib import rcParams
+
+    family = tuple(rcParams["font.family"])
+    widths = (_letter_width(letter, weight, family) for letter in text)
+    return 1.03 * size * sum(widths)
+
+
+@lru_cache(maxsize=10_000)
+def _letter_width(letter, weight, family):
+    """Return the advance of a letter in a font of size 1."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
-    if not text:
-        return 0.0
-    font = FontProperties(size=size, weight=weight)
-    # Hinting of renderers makes glyphs a little wider.
-    return 1.03 * text_to_path.get_text_width_height_descent(text, font, ismath=False)[0]
+    font = FontProperties(family=list(family), size=100, weight=weight)
+    # Between others, as a space alone would have no width.
+    widths = [
+        text_to_path.get_text_width_height_descent(text, font, ismath=False)[0]
+        for text in (f"x{letter}x", "xx")
+    ]
+    return (widths[0] - widths[1]) / 100
 
 
 def text_height(n_lines, size):
@@ -87,22 +101,3 @@ def fit(text, width, height, sizes, weight="normal"):
         if is_whole:
             break
     return lines, size
-
-
-def boxes_meet(box, others):
-    """Tell which boxes (left, bottom, right, top) have a point in common with one."""
-    others = np.reshape(others, (-1, 4))
-    left, bottom, right, top = box
-    return (
-        (others[:, 0] < right)
-        & (others[:, 2] > left)
-        & (others[:, 1] < top)
-        & (others[:, 3] > bottom)
-    )
-
-
-def circles_meet(box, centers, radii):
-    """Tell which circles have a point in common with a box."""
-    left, bottom, right, top = box
-    nearest = np.clip(centers, (left, bottom), (right, top))
-    return np.hypot(*(centers - nearest).T) < radii
