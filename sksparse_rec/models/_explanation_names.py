@@ -4,13 +4,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-# What contributes, in the order of texts and tables: the singular and the plural of a
-# part, and where contributions come from.
+# What contributes, in the order of texts and tables: what parts are called, and where
+# contributions come from.
 WAYS = {
-    "history": ("item", "items", "the history"),
-    "feature": ("feature", "features", "the query"),
-    "segment": ("segment", "segments", "segments"),
-    "latent": ("latent", "latents", "latents"),
+    "history": ("items", "the history"),
+    "feature": ("features", "the query"),
+    "segment": ("segments", "segments"),
+    "latent": ("latents", "latents"),
 }
 NO_SEGMENT = "no segment"
 
@@ -94,7 +94,7 @@ def sentence(way, names, values, n_top, digits):
     digits : int
         After the point.
     """
-    one, many, source = WAYS[way]
+    parts, source = WAYS[way]
     if len(values) == 0:
         return f"Nothing comes from {source}."
     if not is_whole(names, n_top):
@@ -106,7 +106,7 @@ def sentence(way, names, values, n_top, digits):
     n_left = len(values) - n_named
     if n_left:
         left = number(values[n_named:].sum(), digits)
-        text += f"; the other {n_left} {many} together {left}"
+        text += f"; the other {n_left} {parts} together {left}"
     return text + "."
 
 

@@ -11,9 +11,9 @@ from sksparse_rec.plotting._text import text_height, text_width, wrap
 FEW = 6
 PERPLEXITY = 15
 # Share of the plane that circles cover, and the largest and smallest radius in points.
-COVERED, LARGEST_SHARE, SMALLEST = 0.1, 0.08, 2.5
+COVERED, LARGEST_SHARE, SMALLEST = 0.06, 0.08, 2.5
 # Share of the plane that circles and names may fill together: more finds no place.
-FILLED = 0.55
+FILLED = 0.6
 # Points between boxes, between a circle and its name, and to the circles of others.
 BOX_GAP, NAME_GAP, OTHER_GAP = 5.0, 1.0, 4.0
 # How evenly positions are spread before boxes are pushed.

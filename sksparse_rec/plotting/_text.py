@@ -6,8 +6,9 @@ from functools import lru_cache
 ELLIPSIS = "…"
 # Of the font's size: from one line to the next, as matplotlib's ``linespacing``.
 LINE_SPACING = 1.2
-# A word may be broken after these.
-BREAKS = re.compile(r"[^\s\-_/.:,]*[\s\-_/.:,]*")
+# Words with the space after them, and the parts at whose ends a long one is broken.
+WORDS = re.compile(r"\S*\s*")
+PARTS = re.compile(r"[^\-_/.:,]*[\-_/.:,\s]*")
 
 
 def axes_size(ax):
@@ -71,23 +72,31 @@ def wrap(text, width, n_lines, size, weight="normal"):
         Whether nothing is missing and no word had to be broken.
     """
     lines, is_whole = [""], True
-    for piece in BREAKS.findall(str(text)):
+    for piece in _pieces(str(text), width, size, weight):
         if text_width((lines[-1] + piece).rstrip(), size, weight) <= width:
             lines[-1] += piece
             continue
-        if lines[-1]:
-            lines.append("")
+        lines.append("")
         for letter in piece:
-            if text_width(lines[-1] + letter.rstrip(), size, weight) > width:
+            if text_width((lines[-1] + letter).rstrip(), size, weight) > width:
                 is_whole = False
                 lines.append("")
             lines[-1] += letter
     lines = [line.rstrip() for line in lines if line.strip()]
     if len(lines) > n_lines:
-        last = "".join(lines[n_lines - 1 :])
+        last = " ".join(lines[n_lines - 1 :])
         lines = [*lines[: n_lines - 1], shorten(last, width, size, weight)]
         is_whole = False
     return lines, is_whole
+
+
+def _pieces(text, width, size, weight):
+    """Return words, and what is between hyphens and the like of those too wide."""
+    pieces = []
+    for word in WORDS.findall(text):
+        is_wide = text_width(word.rstrip(), size, weight) > width
+        pieces += PARTS.findall(word) if is_wide else [word]
+    return [piece for piece in pieces if piece]
 
 
 def fit(text, width, height, sizes, weight="normal"):

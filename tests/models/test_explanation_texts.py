@@ -45,8 +45,10 @@ def test_sentences():
 
 
 def test_names_are_those_given_else_those_known_else_numbers():
-    assert make_explanation().to_text(by="history").startswith(
-        "item 3 scores 1.25. From the history: item 1 +1.00"
+    assert (
+        make_explanation()
+        .to_text(by="history")
+        .startswith("item 3 scores 1.25. From the history: item 1 +1.00")
     )
     fitted = make_explanation(item_names=np.array(NAMES, object))
     assert fitted.to_text(by="latent") == make_explanation().to_text(NAMES, by="latent")
@@ -63,7 +65,9 @@ def test_what_is_not_named_is_summed_up():
     # To leave a single one out would save nothing.
     text = sentence("latent", NAMES, values, n_top=3, digits=1)
     assert text == "From latents: ale +0.5, bread -0.4, cheese +0.3 and dill +0.2."
-    assert sentence("history", [], np.zeros(0), 2, 1) == "Nothing comes from the history."
+    assert (
+        sentence("history", [], np.zeros(0), 2, 1) == "Nothing comes from the history."
+    )
 
 
 def test_the_strongest_come_first_and_ties_are_settled():
