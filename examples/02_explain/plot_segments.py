@@ -40,7 +40,7 @@ segments = LatentSegments(n_words=2).fit(
 n_outliers = np.sum(segments.labels_ < 0)
 print(f"{len(segments.segment_names_)} segments, {n_outliers} items in none")
 for segment, name in enumerate(segments.segment_names_[:8]):
-    items, _ = segments.items_of(segment)
+    items, _ = segments.items_of(segment=segment)
     print(f"{name}\n    {', '.join(item_names[items[:4]])}")
 
 # %%
@@ -55,8 +55,9 @@ _ = display.ax_.set_title("The largest segments of Debian packages", loc="left")
 # %%
 # What a row is made of
 # ---------------------
-# The profile of scikit-learn's source package: its strongest latents, each called by the
-# package that it started from, and the segments that have these latents with this sign.
+# The profile of scikit-learn's source package: its strongest latents, each called by
+# the package that it started from, and the segments that have these latents with this
+# sign.
 
 history = X[[np.flatnonzero(debian.user_ids == "scikit-learn")[0]]]
 print("scikit-learn depends on", ", ".join(item_names[history.indices]))
@@ -93,16 +94,13 @@ print(frame.groupby("item_name", sort=False).head(3).to_string(index=False))
 # %%
 # And without it?
 # ---------------
-# Contributions tell what speaks for an item, not whether it would be missed: the rest of
-# the history may say the same. ``without`` makes the list of the shorter history and
+# Contributions tell what speaks for an item, not whether it would be missed: the rest
+# of the history may say the same. ``without`` makes the list of the shorter history and
 # compares. Nothing is trained again, as the model has no parameters of users.
 
-for item in ("python3-numpy", "python3-pytest", "libc6"):
-    print(
-        model.without(history, np.flatnonzero(item_names == item), k=10).to_text(
-            item_names
-        )
-    )
+for name in ("python3-numpy", "python3-pytest", "libc6"):
+    item = np.flatnonzero(item_names == name)
+    print(model.without(history, item, k=10, deny=item).to_text(item_names))
 
 # %%
 # What to remember

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sksparse_rec.plotting._axes import STYLES, import_pyplot
-from sksparse_rec.plotting._text import axes_size, fit, shorten
+from sksparse_rec.plotting._text import axes_size, fit, shorten, text_height
 
 INK, MUTED_INK = "#222222", "#5f5f5f"
 CARD, CARD_EDGE = "#f6f6f6", "#c4c4c4"
@@ -12,6 +12,8 @@ CARD, CARD_EDGE = "#f6f6f6", "#c4c4c4"
 MARGIN, CARD_GAP, ROW_GAP, STRIPE, PADDING = 8, 7, 12, 4, 5
 TITLE_SIZE, SCORE_SIZE = 11.0, 7.0
 NAME_SIZES = (9.5, 9, 8.5, 8, 7.5, 7, 6.5, 6)
+# A card that is lower has no room for a score below the name.
+LEAST_HEIGHT = 2 * PADDING + 1.4 * SCORE_SIZE + text_height(1, NAME_SIZES[-1])
 # Inches of a figure for each card and each row, and for the title.
 CARD_WIDTH, ROW_HEIGHT, HEAD = 1.3, 1.12, 0.35
 
@@ -46,7 +48,7 @@ class SegmentLayoutDisplay:
     names_ : list of list of matplotlib Text
         What is written on them; names that do not fit end with "…".
     scores_ : list of list of matplotlib Text
-        The scores on them, empty without scores.
+        The scores on them; none where there are no scores, or no room.
 
     See Also
     --------
@@ -273,11 +275,11 @@ class SegmentLayoutDisplay:
         for j, name in enumerate(self.item_names[i]):
             box = left + j * (width + CARD_GAP), top + head, width, height - head
             cards.append(self._draw_card(*box))
-            score = None
-            if self.scores is not None:
+            has_score = self.scores is not None and box[3] >= LEAST_HEIGHT
+            if has_score:
                 score = score_format.format(self.scores[i][j])
                 scores.append(self._draw_score(*box, score))
-            names.append(self._draw_name(*box, str(name), score is not None))
+            names.append(self._draw_name(*box, str(name), has_score))
         self.cards_.append(cards)
         self.names_.append(names)
         self.scores_.append(scores)

@@ -35,11 +35,15 @@ def make_explanation(**labels):
 def test_sentences():
     text = make_explanation().to_text(NAMES)
     assert text.split("\n") == [
-        "dill scores 1.25. From the history: bread +1.00 and cheese +0.25. "
-        "From segments: no segment +0.75 and dairy +0.50. "
-        "From latents: cheese +1.50, latent 1 -0.75 and bread +0.50.",
-        "ale scores 0.25. From the history: ale +0.25. From segments: dairy +0.25. "
-        "From latents: cheese +0.25.",
+        (
+            "dill scores 1.25. From the history: bread +1.00 and cheese +0.25. "
+            "From segments: no segment +0.75 and dairy +0.50. "
+            "From latents: cheese +1.50, latent 1 -0.75 and bread +0.50."
+        ),
+        (
+            "ale scores 0.25. From the history: ale +0.25. From segments: dairy +0.25. "
+            "From latents: cheese +0.25."
+        ),
     ]
     assert make_explanation().to_text(NAMES) == text
 
@@ -65,9 +69,8 @@ def test_what_is_not_named_is_summed_up():
     # To leave a single one out would save nothing.
     text = sentence("latent", NAMES, values, n_top=3, digits=1)
     assert text == "From latents: ale +0.5, bread -0.4, cheese +0.3 and dill +0.2."
-    assert (
-        sentence("history", [], np.zeros(0), 2, 1) == "Nothing comes from the history."
-    )
+    text = sentence("history", [], np.zeros(0), n_top=2, digits=1)
+    assert text == "Nothing comes from the history."
 
 
 def test_the_strongest_come_first_and_ties_are_settled():
@@ -89,6 +92,9 @@ def test_numbers_have_a_sign_but_zero():
     assert number(-0.001, 2) == number(0.001, 2) == "0.00"
     assert enumeration(["a"]) == "a"
     assert enumeration(["a", "b", "c"]) == "a, b and c"
+    # What has commas itself would fall apart.
+    text = sentence("segment", ["a, b", "c"], np.array([2.0, 1]), n_top=2, digits=0)
+    assert text == 'From segments: "a, b" +2 and c +1.'
 
 
 def test_the_table():
@@ -134,7 +140,7 @@ def test_tables_of_nothing():
 
 
 def test_refused_ways():
-    with pytest.raises(ValueError, match="by must be among.*'genre'"):
+    with pytest.raises(ValueError, match=r"by must be among.*'genre'"):
         make_explanation().to_text(by="genre")
     with pytest.raises(ValueError, match="feature"):
         make_explanation().to_frame(by=["history", "feature"])

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
-from sksparse_rec import CompressedELSA, top_items
+from sksparse_rec import CompressedELSA, LatentSegments, top_items
 from sksparse_rec.models._explanations import (
     compare_lists,
     segments_of_pairs,
@@ -80,6 +80,24 @@ def test_segments_have_the_latents_of_the_items_side(fitted, planted):
     np.testing.assert_allclose(explanation.by_segment.toarray(), expected, atol=1e-12)
 
 
+def test_fitted_segments(fitted, planted):
+    segments = LatentSegments(min_size=4).fit(fitted.item_embeddings_)
+    x, items = planted.test[[7]], np.arange(90)
+    explanation = fitted.explain(x, items, segments=segments)
+    A = fitted.item_embeddings_.toarray().astype(float)
+    by_latent, by_segment = (
+        explanation[name].toarray() for name in ("by_latent", "by_segment")
+    )
+    assert by_segment.shape == (90, len(segments.segment_sizes_) + 1)
+    for segment, pairs in enumerate(segments.segment_parts_):
+        expected = sum(
+            np.where(np.sign(A[:, latent]) == sign, by_latent[:, latent], 0)
+            for latent, sign in pairs
+        )
+        np.testing.assert_allclose(by_segment[:, segment], expected, atol=1e-12)
+    assert str(segments.segment_names_[0]) in explanation.to_text(n_top=90)
+
+
 def test_without_segments_all_is_left_over():
     rows = sp.csr_array([[0.5, -0.5, 0], [0, 0, 0]])
     segment_of = segments_of_pairs([], 3)
@@ -89,7 +107,7 @@ def test_without_segments_all_is_left_over():
 
 
 def test_segments_of_other_embeddings_are_refused(fitted, planted):
-    with pytest.raises(ValueError, match="segment of latent 16.*16 columns"):
+    with pytest.raises(ValueError, match=r"segment of latent 16.*16 columns"):
         fitted.explain(planted.test[[0]], [1], segments=Segments([[(16, 1)]]))
     unfitted = Segments([])
     del unfitted.segment_parts_
