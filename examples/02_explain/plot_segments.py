@@ -67,12 +67,18 @@ display = LatentActivationDisplay.from_estimator(
 _ = display.ax_.set_title("scikit-learn", loc="left")
 
 # %%
-# The same profile on the map: dark segments are those that it matches.
+# A map of its own: the thirty segments that the profile matches most, darker where it
+# does so more.
 
 profile = model.transform(history)
 match = (segments.segment_embeddings_ @ profile.T).toarray().ravel()
-display = SegmentMapDisplay.from_estimator(
-    segments, n_segments=40, values=match, value_name="match with scikit-learn"
+nearest = np.argsort(-match, kind="stable")[:30]
+display = SegmentMapDisplay.from_arrays(
+    segments.segment_embeddings_[nearest],
+    segments.segment_sizes_[nearest],
+    segments.segment_names_[nearest],
+    values=match[nearest],
+    value_name="match with scikit-learn",
 )
 
 # %%

@@ -296,7 +296,8 @@ class SegmentMapDisplay:
         }
         n_left = len(texts) - len(self.labels_)
         if n_left:
-            note = f"area: number of items; {n_left} segments have no room for a name"
+            left = "1 segment has" if n_left == 1 else f"{n_left} segments have"
+            note = f"area: number of items; {left} no room for a name"
             self.ax_.set_xlabel(note, color=MUTED_INK, fontsize=9)
 
 

@@ -14,8 +14,9 @@ PERPLEXITY = 15
 COVERED, LARGEST_SHARE, SMALLEST = 0.06, 0.08, 2.5
 # Share of the plane that circles and names may fill together: more finds no place.
 FILLED = 0.6
-# Points between boxes, between a circle and its name, and to the circles of others.
-BOX_GAP, NAME_GAP, OTHER_GAP = 5.0, 1.0, 4.0
+# Points between boxes, between a circle and its name, and from a name to the circles of
+# others and to other names.
+BOX_GAP, NAME_GAP, OTHER_GAP, TEXT_GAP = 5.0, 1.0, 4.0, 2.5
 # How evenly positions are spread before boxes are pushed.
 EVENNESS = 0.5
 # How far boxes are pushed at once, of what they overlap by, and how often.
@@ -198,7 +199,8 @@ def place_names(extents, centers, radii, frame):
         apart = np.hypot(*np.moveaxis(nearest - centers, 2, 0)) - radii
         apart[:, i] = np.inf
         covers = apart < OTHER_GAP
-        meets = (taken[:, :2] < high[:, None]) & (low[:, None] < taken[:, 2:])
+        meets = taken[:, :2] - TEXT_GAP < high[:, None]
+        meets &= low[:, None] < taken[:, 2:] + TEXT_GAP
         free &= ~covers.any(axis=1) & ~meets.all(axis=2).any(axis=1)
         if free.any():
             best = int(np.argmax(free))

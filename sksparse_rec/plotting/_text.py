@@ -82,12 +82,12 @@ def wrap(text, width, n_lines, size, weight="normal"):
                 is_whole = False
                 lines.append("")
             lines[-1] += letter
-    lines = [line.rstrip() for line in lines if line.strip()]
+    lines = [line for line in lines if line.strip()]
     if len(lines) > n_lines:
-        last = " ".join(lines[n_lines - 1 :])
+        last = "".join(lines[n_lines - 1 :])
         lines = [*lines[: n_lines - 1], shorten(last, width, size, weight)]
         is_whole = False
-    return lines, is_whole
+    return [line.rstrip() for line in lines], is_whole
 
 
 def _pieces(text, width, size, weight):
