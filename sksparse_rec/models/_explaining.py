@@ -132,7 +132,7 @@ class HistoryExplanationMixin:
         history = self._one_history(x, "without")
         names = getattr(self, "feature_names_in_", None)
         removed = item_positions(item, history.shape[1], names, "item")
-        shorter = _without_entries(history, removed)
+        shorter = _without_entries(history, removed, names)
         parts = {"removed": removed}
         for when, row in (("before", history), ("after", shorter)):
             R = self._recommend(row, k, exclude_seen, allow, deny)
@@ -256,13 +256,14 @@ def _explanation(rows, parts, labels, segments):
     return Explanation(labels, **parts)
 
 
-def _without_entries(history, removed):
+def _without_entries(history, removed, names):
     """Return a history without some of its items."""
     missing = removed[~np.isin(removed, history.indices)]
     if len(missing):
+        item = missing[0] if names is None else repr(names[missing[0]])
         raise ValueError(
-            f"item {missing[0]} is not in the history x, so nothing can be taken out: "
-            "pass one of its items"
+            f"item {item} is not in the history x, so it cannot be taken out: pass an "
+            "item with an interaction"
         )
     kept = ~np.isin(history.indices, removed)
     places = np.zeros(kept.sum(), dtype=np.int64), history.indices[kept]

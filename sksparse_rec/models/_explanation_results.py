@@ -100,7 +100,7 @@ class Explanation(_Result):
         Returns
         -------
         frame : pandas.DataFrame
-            A row for each contribution that is stored, with the columns ``item``
+            A row for each contribution that is not zero, with the columns ``item``
             (position), ``item_name``, ``by``, ``part`` (position of the history's item,
             feature, segment or latent; -1 for no segment), ``name`` and
             ``contribution``. Items and ways in order, the strongest contributions
@@ -182,6 +182,8 @@ class Explanation(_Result):
     def _row(self, way, row):
         """Return parts and contributions of an item, the strongest first."""
         part = sp.csr_array(self[f"by_{way}"])[[row]]
+        # A latent of the item that the profile does not have is stored, too.
+        part.eliminate_zeros()
         order = strongest_first(part.indices, part.data)
         return part.indices[order].astype(np.int64), part.data[order]
 

@@ -139,6 +139,22 @@ def test_tables_of_nothing():
     assert len(none.to_frame()) == 0
 
 
+def test_zeros_are_not_told():
+    stored = sp.csr_array((np.array([0.0, 2.0]), [0, 2], [0, 2]), shape=(1, 3))
+    explanation = Explanation(Labels(np.array([5])), by_latent=stored)
+    assert explanation.to_text() == "item 5 scores 2.00. From latents: latent 2 +2.00."
+    assert explanation.by_latent.nnz == 2
+
+
+@pytest.mark.parametrize("flavour", [sp.csr_array, sp.csr_matrix])
+def test_both_flavours_of_sparse_matrices(flavour):
+    explanation = Explanation(
+        Labels(np.array([5, 6])), by_latent=flavour([[1.0, 0.5], [0, 2]])
+    )
+    np.testing.assert_array_equal(explanation.scores, [1.5, 2])
+    assert explanation.to_text().startswith("item 5 scores 1.50.")
+
+
 def test_refused_ways():
     with pytest.raises(ValueError, match=r"by must be among.*'genre'"):
         make_explanation().to_text(by="genre")

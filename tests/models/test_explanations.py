@@ -95,7 +95,9 @@ def test_fitted_segments(fitted, planted):
             for latent, sign in pairs
         )
         np.testing.assert_allclose(by_segment[:, segment], expected, atol=1e-12)
-    assert str(segments.segment_names_[0]) in explanation.to_text(n_top=90)
+    item, strongest = np.argwhere(by_segment == by_segment[:, :-1].max())[0]
+    line = explanation.to_text(n_top=90).split("\n")[item]
+    assert str(segments.segment_names_[strongest]) in line
 
 
 def test_without_segments_all_is_left_over():
@@ -298,6 +300,9 @@ def test_named_columns_are_used_without_warnings(make, tiny):
     assert change.to_text().startswith(f"Without {seen} the list of 3")
     plain = make().fit(tiny).without(tiny[[0]], tiny[[0]].indices[0], k=3)
     np.testing.assert_array_equal(change.after, plain.after)
+    absent = names[np.setdiff1d(np.arange(12), tiny[[0]].indices)[0]]
+    with pytest.raises(ValueError, match=f"item '{absent}' is not in the history"):
+        model.without(frame[:1], absent)
     explanation = model.explain(frame[:1], ["film 4"])
     assert explanation.to_text().startswith("film 4 scores")
     assert "film" in explanation.to_frame().name.iloc[0]

@@ -3,6 +3,7 @@
 import inspect
 import io
 import itertools
+import sys
 
 import numpy as np
 import pytest
@@ -113,6 +114,14 @@ def test_pictures_are_reproducible(display):
     made = display(**DISPLAYS[display])
     first, second = (picture(made.plot().figure_) for _ in range(2))
     assert first == second
+
+
+@pytest.mark.parametrize("display", DISPLAYS)
+def test_without_matplotlib_the_extra_is_named(display, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ImportError, match=r"matplotlib.*sksparse-rec\[plot\]"):
+        display(**DISPLAYS[display]).plot()
 
 
 # Latents of a user
