@@ -1,5 +1,7 @@
 """A home page: rows of segments, each with cards of items."""
 
+from typing import NamedTuple
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
@@ -12,10 +14,24 @@ CARD, CARD_EDGE = "#f6f6f6", "#c4c4c4"
 MARGIN, CARD_GAP, ROW_GAP, STRIPE, PADDING = 8, 7, 12, 4, 5
 TITLE_SIZE, SCORE_SIZE = 11.0, 7.0
 NAME_SIZES = (9.5, 9, 8.5, 8, 7.5, 7, 6.5, 6)
+# All names get the size of the one that needs the smallest, if that is not below this.
+COMMON_SIZE = 8
 # A card that is lower has no room for a score below the name.
 LEAST_HEIGHT = 2 * PADDING + 1.4 * SCORE_SIZE + text_height(1, NAME_SIZES[-1])
 # Inches of a figure for each card and each row, and for the title.
 CARD_WIDTH, ROW_HEIGHT, HEAD = 1.3, 1.12, 0.35
+
+
+class _Sizes(NamedTuple):
+    """Of a page, in points."""
+
+    row: float  # from the top of a row to the top of the next
+    title: float  # font size
+    width: float  # of a card
+    height: float
+    has_score: bool
+    name_box: tuple  # room for a name on a card
+    fonts: list  # sizes of names, descending
 
 
 class SegmentLayoutDisplay:
@@ -106,7 +122,8 @@ class SegmentLayoutDisplay:
         seen : {array-like, sparse matrix} of shape (1, n_items), default=None
             What is not to be shown, such as the history that the profile is of.
         item_names : array-like of shape (n_items,), default=None
-            What items are called; None is "item 7".
+            What items are called. None takes the names that the segments were fitted
+            with, or "item 7".
         title : str, default=None
             Written above the rows.
         layout_kw : dict, default=None
@@ -135,6 +152,8 @@ class SegmentLayoutDisplay:
             X = np.atleast_2d(X)
         if X.shape[0] != 1:
             raise ValueError(f"X must be the profile of one user, got {X.shape[0]}")
+        if item_names is None:
+            item_names = getattr(segments, "item_names_", None)
         page = segments.layout(X, n_rows, k, seen=seen, **(layout_kw or {}))
         return cls.from_arrays(
             page.segments[0],
@@ -252,34 +271,33 @@ class SegmentLayoutDisplay:
         width, height = axes_size(ax)
         # One unit is one point, so that text and boxes are measured alike.
         ax.set(xlim=(0, width), ylim=(height, 0))
-        row = (height - 2 * MARGIN + ROW_GAP) / n_rows
-        card = (width - 2 * MARGIN - STRIPE - CARD_GAP * n_cards) / n_cards
+        sizes = _measure(self.item_names, self.scores is not None, width, height)
         self.titles_, self.cards_, self.names_, self.scores_ = [], [], [], []
         for i in range(n_rows):
-            self._draw_row(i, MARGIN + i * row, card, row - ROW_GAP, score_format)
+            self._draw_row(i, sizes, score_format)
         return self
 
-    def _draw_row(self, i, top, width, height, score_format):
+    def _draw_row(self, i, sizes, score_format):
         from matplotlib.patches import Rectangle
 
-        size = min(TITLE_SIZE, 0.25 * height)
-        left, head = MARGIN + STRIPE + CARD_GAP, 1.55 * size
+        top = MARGIN + i * sizes.row
+        left = MARGIN + STRIPE + CARD_GAP
         room = self.ax_.get_xlim()[1] - left - MARGIN
-        title = shorten(str(self.segment_names[i]), room, size, "bold")
-        self.titles_.append(
-            self._write(left, top, title, size, va="top", weight="bold", color=INK)
-        )
+        title = shorten(str(self.segment_names[i]), room, sizes.title, "bold")
+        style = {"va": "top", "weight": "bold", "color": INK}
+        self.titles_.append(self._write(left, top, title, sizes.title, **style))
+        height = sizes.row - ROW_GAP
         color = STYLES[i % len(STYLES)][0]
         self.ax_.add_patch(Rectangle((MARGIN, top), STRIPE, height, color=color))
+        y = top + height - sizes.height
         cards, names, scores = [], [], []
         for j, name in enumerate(self.item_names[i]):
-            box = left + j * (width + CARD_GAP), top + head, width, height - head
-            cards.append(self._draw_card(*box))
-            has_score = self.scores is not None and box[3] >= LEAST_HEIGHT
-            if has_score:
+            x = left + j * (sizes.width + CARD_GAP)
+            cards.append(self._draw_card(x, y, sizes.width, sizes.height))
+            if sizes.has_score:
                 score = score_format.format(self.scores[i][j])
-                scores.append(self._draw_score(*box, score))
-            names.append(self._draw_name(*box, str(name), has_score))
+                scores.append(self._draw_score(x, y, sizes, score))
+            names.append(self._draw_name(x, y, sizes, str(name)))
         self.cards_.append(cards)
         self.names_.append(names)
         self.scores_.append(scores)
@@ -297,27 +315,36 @@ class SegmentLayoutDisplay:
         )
         return self.ax_.add_patch(card)
 
-    def _draw_name(self, x, y, width, height, name, has_score):
-        height = height - 2 * PADDING - (1.4 * SCORE_SIZE if has_score else 0)
-        lines, size = fit(name, width - 2 * PADDING, height, NAME_SIZES)
+    def _draw_name(self, x, y, sizes, name):
+        lines, size = fit(name, *sizes.name_box, sizes.fonts)
         return self._write(
             x + PADDING, y + PADDING, "\n".join(lines), size, va="top", color=INK
         )
 
-    def _draw_score(self, x, y, width, height, score):
-        score = shorten(score, width - 2 * PADDING, SCORE_SIZE)
-        return self._write(
-            x + width - PADDING,
-            y + height - PADDING,
-            score,
-            SCORE_SIZE,
-            ha="right",
-            va="bottom",
-            color=MUTED_INK,
-        )
+    def _draw_score(self, x, y, sizes, score):
+        x, y = x + sizes.width - PADDING, y + sizes.height - PADDING
+        score = shorten(score, sizes.width - 2 * PADDING, SCORE_SIZE)
+        style = {"ha": "right", "va": "bottom", "color": MUTED_INK}
+        return self._write(x, y, score, SCORE_SIZE, **style)
 
     def _write(self, x, y, text, size, **style):
         return self.ax_.text(x, y, text, fontsize=size, parse_math=False, **style)
+
+
+def _measure(item_names, has_scores, width, height):
+    """Divide a page of so many points; all names have one size if that is legible."""
+    n_rows, n_cards = len(item_names), max(map(len, item_names))
+    row = (height - 2 * MARGIN + ROW_GAP) / n_rows
+    title = min(TITLE_SIZE, 0.25 * (row - ROW_GAP))
+    card_width = (width - 2 * MARGIN - STRIPE - CARD_GAP * n_cards) / n_cards
+    card_height = row - ROW_GAP - 1.55 * title
+    has_score = has_scores and card_height >= LEAST_HEIGHT
+    name_height = card_height - 2 * PADDING - 1.4 * SCORE_SIZE * has_score
+    name_box = card_width - 2 * PADDING, name_height
+    names = [str(name) for names in item_names for name in names]
+    smallest = min(fit(name, *name_box, NAME_SIZES)[1] for name in names)
+    fonts = [size for size in NAME_SIZES if size <= max(smallest, COMMON_SIZE)]
+    return _Sizes(row, title, card_width, card_height, has_score, name_box, fonts)
 
 
 def _names(names, positions, kind):
