@@ -10,7 +10,8 @@ from sksparse_rec.plotting._map_geometry import (
     place_names,
     plan_names,
     plane_positions,
-    spread_boxes,
+    push_apart,
+    scale_positions,
 )
 from sksparse_rec.plotting._text import LINE_SPACING, axes_size
 
@@ -248,9 +249,13 @@ class SegmentMapDisplay:
         )
         reserved = extents * has_room[:, None]
         halves = half_extents(radii, reserved)
-        centers = spread_boxes(np.asarray(self.positions), halves, width, height)
+        centers = scale_positions(np.asarray(self.positions), halves, width, height)
+        centers = push_apart(centers, halves, width, height)
         # The circle is in the upper part of its box, the name in the lower one.
         centers[:, 1] += reserved[:, 1] / 2
+        # Where boxes found no room, circles do.
+        circle = half_extents(radii, 0 * extents)
+        centers = push_apart(centers, circle, width, height)
         circles(centers, radii)
         self._write_names(
             texts, size, place_names(extents, centers, radii, (width, height))

@@ -19,6 +19,8 @@ FILLED = 0.6
 BOX_GAP, NAME_GAP, OTHER_GAP, TEXT_GAP = 5.0, 1.0, 4.0, 2.5
 # How evenly positions are spread before boxes are pushed.
 EVENNESS = 0.5
+# Points by which boxes may overlap in the end; less than the gap around them.
+TOLERANCE = 0.5
 # How far boxes are pushed at once, of what they overlap by, and how often.
 STEP, N_PUSHES = 0.5, 600
 # From a circle to its name, in the order of preference.
@@ -127,12 +129,18 @@ def half_extents(radii, extents):
     return (np.column_stack([width, height]) + BOX_GAP) / 2
 
 
-def spread_boxes(positions, halves, width, height):
-    """Scale positions to a plane of points, and push boxes apart that overlap.
+def scale_positions(positions, halves, width, height):
+    """Scale positions to a plane of points, in which boxes around them have room."""
+    low = np.minimum(halves, np.array([width, height]) / 2)
+    return low + _shares(positions) * (np.array([width, height]) - 2 * low)
+
+
+def push_apart(centers, halves, width, height):
+    """Push boxes apart that overlap, a little further each time.
 
     Parameters
     ----------
-    positions : ndarray of shape (n, 2)
+    centers : ndarray of shape (n, 2)
     halves : ndarray of shape (n, 2)
         Half the width and the height of each box.
     width, height : float
@@ -145,24 +153,28 @@ def spread_boxes(positions, halves, width, height):
     """
     low = np.minimum(halves, np.array([width, height]) / 2)
     high = np.array([width, height]) - low
-    centers = low + _shares(positions) * (high - low)
-    reach = halves[:, None] + halves
-    # Where two coincide, the first goes up and to the right.
-    first = np.sign(np.subtract.outer(np.arange(len(halves)), np.arange(len(halves))))
+    centers = np.clip(centers, low, high)
+    reach = [half[:, None] + half - TOLERANCE for half in halves.T]
+    below = np.tri(len(halves), k=-1, dtype=bool)
     for _ in range(N_PUSHES):
-        offsets = centers[:, None] - centers
-        overlaps = reach - np.abs(offsets)
-        meet = (overlaps > 0).all(axis=2) & (first != 0)
-        if not meet.any():
+        x, y = centers.T
+        meet = (np.abs(x[:, None] - x) < reach[0]) & (np.abs(y[:, None] - y) < reach[1])
+        i, j = np.nonzero(meet & below)
+        if not len(i):
             break
-        # Along the axis on which less is missing.
-        along_y = overlaps[:, :, 1] < overlaps[:, :, 0]
-        for axis, chosen in enumerate((meet & ~along_y, meet & along_y)):
-            sides = np.where(offsets[:, :, axis] == 0, -first, 0)
-            sides = sides + np.sign(offsets[:, :, axis])
-            pushes = np.where(chosen, overlaps[:, :, axis] * sides, 0).sum(axis=1)
-            centers[:, axis] += STEP * pushes / np.sqrt(chosen.sum(axis=1).clip(1))
-        centers = np.clip(centers, low, high)
+        offsets = centers[i] - centers[j]
+        overlaps = halves[i] + halves[j] - np.abs(offsets)
+        # Along the axis on which less is missing; of two that coincide, the later one
+        # goes down or to the left.
+        axis = np.argmin(overlaps, axis=1)
+        pair = np.arange(len(i))
+        sides = np.where(offsets[pair, axis] > 0, 1, -1)
+        pushes = STEP * overlaps[pair, axis] * sides
+        moves, counts = np.zeros_like(centers), np.zeros_like(centers)
+        for end, sign in ((i, 1), (j, -1)):
+            np.add.at(moves, (end, axis), sign * pushes)
+            np.add.at(counts, (end, axis), 1)
+        centers = np.clip(centers + moves / np.sqrt(counts.clip(1)), low, high)
     return centers
 
 

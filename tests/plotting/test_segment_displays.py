@@ -18,6 +18,7 @@ from sksparse_rec.plotting import (
     SegmentMapDisplay,
 )
 from sksparse_rec.plotting._activation import MATCH, NO_SEGMENT, limits
+from sksparse_rec.plotting._map_geometry import SMALLEST
 from sksparse_rec.plotting._text import text_width, wrap
 
 WORDS = ["wilderness", "jazz", "slow-cooking", "a$b$c", "Straßenbahn", "x"]
@@ -410,13 +411,14 @@ def test_each_name_is_next_to_its_circle():
         assert np.argmin(gaps) == segment
 
 
-def test_areas_are_in_proportion_to_sizes():
-    display, sizes = random_map(12)
+@pytest.mark.parametrize("n", [12, 120, 250])
+def test_areas_are_in_proportion_to_sizes(n):
+    display, sizes = random_map(n)
     centers, radii = circles_of(display)
     expected = np.sort(sizes)[::-1]
     np.testing.assert_array_equal(display.sizes, expected)
     areas = radii**2 / radii[0] ** 2
-    large = radii > 3
+    large = radii > SMALLEST + 1e-6
     np.testing.assert_allclose(areas[large], (expected / expected[0])[large], rtol=1e-6)
     gaps = np.linalg.norm(centers[:, None] - centers, axis=2) - radii[:, None] - radii
     np.fill_diagonal(gaps, np.inf)
