@@ -32,6 +32,7 @@ MAY_IMPORT = {
         "metrics",
         "model_selection",
         "_files",
+        "_optional",
         "_sparse",
         "_validation",
     },

@@ -3,17 +3,17 @@
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import Bunch
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from sksparse_rec._sparse import row_indices, rows_at, scale_columns, scale_rows
+from sksparse_rec._sparse import rows_at, scale_columns, scale_rows
 from sksparse_rec._validation import (
     check_interactions,
     check_length,
     to_sparse_interface,
 )
 from sksparse_rec.model_selection import score_ranking
+from sksparse_rec.models._explaining import HistoryExplanationMixin
 from sksparse_rec.retrieval import (
     check_k,
     item_candidates,
@@ -52,7 +52,9 @@ def _predicts_lists(estimator):
     return n_items >= LIST_LENGTH or not getattr(estimator, "_has_labels", False)
 
 
-class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
+class RecommenderMixin(
+    HistoryExplanationMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+):
     """Recommendations from a linear item model: scores are ``x A Aᵀ``.
 
     With ``item_weights_`` ``x`` is what interactions count, and slopes and intercepts
@@ -204,8 +206,12 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         ``sklearn.get_config()["working_memory"]``.
         """
         check_is_fitted(self)
-        k = check_k(k)
         history = check_interactions(X, estimator=self, dtype=np.float64)
+        return self._recommend(history, k, exclude_seen, allow, deny)
+
+    def _recommend(self, history, k, exclude_seen, allow, deny):
+        """Recommend for histories that are checked."""
+        k = check_k(k)
         n_users, n_items = history.shape
         names = getattr(self, "feature_names_in_", None)
         filters = item_candidates(allow, deny, n_users, n_items, names)
@@ -345,87 +351,6 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         check_is_fitted(self)
         return score_ranking(self.recommend, X, y)
 
-    def explain(self, x, items):
-        """Split the scores of some items for one user into contributions.
-
-        The score is a sum over latents and, as the model is linear in the history, a
-        sum over the history:
-
-            s_i = Σ_l u_l a_il = Σ_j x_j ⟨a_j, a_i⟩,   u = x A.
-
-        Where fitted with ``item_weighting`` ``x`` is what interactions count, and with
-        ``popularity_weighting`` ``a_i`` is ``slope_i a_i``. With ``calibration=True``
-        the contributions sum to the calibrated score: ``a_i`` is then ``slope_i a_i +
-        intercept_i u / ‖u‖``.
-
-        Parameters
-        ----------
-        x : {array-like, sparse matrix} of shape (1, n_items) or (n_items,)
-            The history of one user.
-        items : array-like of int or str
-            The items to explain: positions or names.
-
-        Returns
-        -------
-        explanation : Bunch
-            ``by_latent``, CSR of shape (len(items), n_components), and ``by_history``,
-            CSR of shape (len(items), n_items), float64; each row of either sums to the
-            score.
-
-        Raises
-        ------
-        ValueError
-            If ``x`` has more than one row, or for an unknown item.
-
-        Notes
-        -----
-        O((nnz(x) + len(items)) × n_nonzero) time.
-        """
-        check_is_fitted(self)
-        history = check_interactions(
-            _as_row(x), estimator=self, name="x", dtype=np.float64
-        )
-        if history.shape[0] != 1:
-            raise ValueError(
-                f"x must be the history of one user, got {history.shape[0]} rows: "
-                "call explain for each"
-            )
-        history, A = self._weighted(history), self.item_embeddings_
-        names = getattr(self, "feature_names_in_", None)
-        items_asked = item_positions(items, A.shape[0], names)
-        rows = A[items_asked].astype(np.float64)
-        profile = (history @ A.astype(np.float64)).toarray().ravel()
-        rows = self._towards(rows, items_asked, profile)
-        by_latent = rows.copy()
-        by_latent.data = rows.data * profile[rows.indices]
-        seen = A[history.indices].astype(np.float64)
-        weighted = seen.copy()
-        weighted.data = seen.data * history.data[row_indices(seen)]
-        shares = sp.coo_array(rows @ weighted.T)
-        by_history = sp.csr_array(
-            (shares.data, (shares.row, history.indices[shares.col])),
-            shape=(rows.shape[0], A.shape[0]),
-        )
-        return Bunch(
-            by_latent=to_sparse_interface(by_latent),
-            by_history=to_sparse_interface(by_history),
-        )
-
-    def _towards(self, rows, items, profile):
-        """Rows whose products with a profile are the scores of some items.
-
-        Calibrated they are ``s_i a_i + b_i u/‖u‖``: popular items are moved towards
-        whoever asks.
-        """
-        slopes = getattr(self, "item_slopes_", None)
-        if slopes is not None:
-            rows.data *= slopes[items][row_indices(rows)]
-        length = np.linalg.norm(profile)
-        if not self._is_calibrated or length == 0:
-            return rows
-        intercepts = self.item_intercepts_[items].astype(np.float64)[:, None]
-        return rows + sp.csr_array(intercepts) @ sp.csr_array(profile[None] / length)
-
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
@@ -437,11 +362,3 @@ class RecommenderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 def _floating_dtype(X):
     dtype = getattr(X, "dtype", None)
     return np.float32 if dtype == np.float32 else np.float64
-
-
-def _as_row(x):
-    if sp.issparse(x):
-        return x.reshape((1, -1)) if x.ndim == 1 else x
-    if hasattr(x, "columns"):
-        return x
-    return np.atleast_2d(np.asarray(x))

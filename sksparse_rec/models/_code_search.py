@@ -9,6 +9,7 @@ from sksparse_rec._numerics.vectors import unit_rows
 from sksparse_rec._sparse import normalize_rows, scale_rows
 from sksparse_rec._validation import check_embeddings, to_sparse_interface
 from sksparse_rec.models._codes import codes_of
+from sksparse_rec.models._explaining import CodeExplanationMixin
 from sksparse_rec.retrieval import (
     check_k,
     item_candidates,
@@ -25,8 +26,8 @@ SPACES = ("sparse", "reconstructed")
 QUERY_SPACES = (*SPACES, "asymmetric")
 
 
-class CodeSearchMixin:
-    """``recommend`` and ``similar_items`` for an autoencoder of vectors.
+class CodeSearchMixin(CodeExplanationMixin):
+    """What a search offers for an autoencoder of vectors: ``recommend`` and others.
 
     A class that uses it has ``item_embeddings_`` (CSR, unit rows),
     ``reconstruction_norms_``, ``components_`` and what ``codes_of`` reads.
@@ -73,8 +74,7 @@ class CodeSearchMixin:
         check_is_fitted(self)
         k = check_k(k)
         X = check_embeddings(X, estimator=self)
-        check_space(space, QUERY_SPACES)
-        profiles = self._profiles_of_vectors(space)
+        profiles = self._query_encoder(space)
         return self._search(X, k, space, allow, deny, profiles)
 
     def similar_items(self, items, k=10, *, space="sparse"):
@@ -117,8 +117,9 @@ class CodeSearchMixin:
             return normalize_rows
         return partial(query_profiles, decoder=self.components_.astype(np.float64))
 
-    def _profiles_of_vectors(self, space):
+    def _query_encoder(self, space):
         """Return the same function from vectors."""
+        check_space(space, QUERY_SPACES)
         if space == "asymmetric":
             decoder = self.components_.astype(np.float64)
             return lambda X: unit_rows(X, self.mean_).astype(np.float64) @ decoder.T
@@ -132,6 +133,13 @@ class CodeSearchMixin:
         return to_sparse_interface(
             search(queries, items, k, encoder=encoder, **filters)
         )
+
+    def _compared_rows(self, positions, space):
+        """Rows of the catalogue as they are multiplied with profiles, in float64."""
+        rows = self.item_embeddings_[positions].astype(np.float64)
+        if space == "sparse":
+            return rows
+        return _divide_rows(rows, self.reconstruction_norms_[positions])
 
     def _searchable(self, divided):
         """Return the catalogue as ``search`` takes it, made once after a fit."""
