@@ -27,6 +27,7 @@ from scipy.sparse.linalg import norm
 
 from sksparse_rec import CompressedELSA, LatentSegments, top_items
 from sksparse_rec.datasets import load_debian
+from sksparse_rec.plotting import SegmentLayoutDisplay
 
 debian = load_debian()
 X, names = debian.data, debian.item_ids
@@ -69,8 +70,18 @@ show(segments.layout(profile, n_rows=6, k=5, seen=history, min_items=4))
 # Rows that differ
 # ----------------
 # ``diversity`` takes rows that are like those above them further down, or off the page.
+# Drawn as cards, with the scores below the names:
 
-show(segments.layout(profile, 6, 5, seen=history, min_items=4, diversity=0.5))
+SegmentLayoutDisplay.from_estimator(
+    segments,
+    profile,
+    n_rows=6,
+    k=5,
+    seen=history,
+    item_names=names,
+    layout_kw={"min_items": 4, "diversity": 0.5},
+    title="scikit-learn",
+)
 
 # %%
 # What diversity costs
