@@ -114,11 +114,11 @@ class PagesMixin(RankingMixin):
         ``recommend`` of the model unless those are calibrated or weighted. A page does
         not depend on the other users of the call, so large tables can go in slices.
         Time is that of ranking some segments, more where many have to be passed over,
-        and the items of ``n_rows`` of them. The first call with ``diversity`` multiplies
-        all pairs of segments, and keeps the table if it takes at most a quarter of
-        ``sklearn.get_config()["working_memory"]``; otherwise rows of it are made when
-        they are needed, which is slow. Beside the table and the result, memory is
-        bounded by that number.
+        and the items of ``n_rows`` of them. The first call with ``diversity``
+        multiplies all pairs of segments, and keeps the table if it takes at most a
+        quarter of ``sklearn.get_config()["working_memory"]``; otherwise rows of it are
+        made when they are needed, which is slow. Beside the table and the result,
+        memory is bounded by that number.
 
         Examples
         --------
