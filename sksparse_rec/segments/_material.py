@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import check_array
 
-from sksparse_rec._validation import Integral
+from sksparse_rec._validation import Integral, Real
 from sksparse_rec.segments._words import WordCounts, count_tags, count_words
 
 
@@ -60,8 +60,9 @@ def _check_count(values, n, what, each):
 
 
 def _is_missing(value):
-    """Tell whether a value is None or one of the NaNs of data frames."""
-    return value is None or (not isinstance(value, str) and bool(value != value))
+    """Tell whether a value is None, NaN or the NA of pandas, which equals nothing."""
+    is_nan = isinstance(value, Real) and value != value
+    return value is None or is_nan or type(value).__name__ == "NAType"
 
 
 def _texts(item_texts, n_items):
@@ -119,7 +120,7 @@ def _tags(item_tags, tag_names, n_items):
             "sparse matrix or an array of shape (n_items, n_tags), or no tag_names"
         )
     _check_count(item_tags, n_items, "item_tags", "an item")
-    tags = [[] if _no_tags(own) else own for own in list(item_tags)]
+    tags = [[] if _is_missing(own) else own for own in list(item_tags)]
     for position, own in enumerate(tags):
         is_list = isinstance(own, list | tuple | set | frozenset | np.ndarray)
         if not is_list or not all(isinstance(tag, str) for tag in own):
@@ -128,10 +129,6 @@ def _tags(item_tags, tag_names, n_items):
                 "list of strings, or None"
             )
     return count_tags(tags)
-
-
-def _no_tags(own):
-    return not hasattr(own, "__len__") and _is_missing(own)
 
 
 def _tag_table(item_tags, tag_names, n_items):

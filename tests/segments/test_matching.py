@@ -115,6 +115,15 @@ def test_a_new_segment_gets_an_id_of_its_own(old):
     assert newer.former_ids_.tolist() == ["1+", "1+.2", "2+"]
 
 
+def test_names_that_are_ids_follow_them():
+    old = LatentSegments().fit(blocks(9, 8, 7))
+    new = LatentSegments().fit(blocks(9, 7, 6, order=[2, 0, 1]))
+    new.transfer(old, previous_items=[*range(9), *range(17, 24), *[-1] * 6])
+    assert new.segment_ids_.tolist() == ["0+", "2+", "1+.2"]
+    assert new.segment_names_.tolist() == ["0+", "2+", "1+.2"]
+    assert new.items_of(segment="0+")[0].tolist() == list(range(9))
+
+
 def test_items_are_the_same_by_name(old, X):
     rng = np.random.default_rng(0)
     names = np.array([f"item {i}" for i in range(300)])
@@ -138,6 +147,17 @@ def test_items_are_the_same_by_name(old, X):
         np.testing.assert_array_equal(again[key], report[key])
     with pytest.raises(ValueError, match="there are 250 items and were 300"):
         new.match(old)
+
+
+def test_outliers_that_stay_outliers_have_not_moved(old):
+    one, two = (
+        LatentSegments().fit(blocks(9, 3, 12, order=o)) for o in ([0, 1, 2], [2, 0, 1])
+    )
+    assert (one.labels_ == -1).sum() == 3
+    assert len(two.match(one).moved_items) == 0
+    report = old.match(one)
+    assert report.moved_from.tolist() == [-1] * 3 + [0] * 5
+    assert report.moved_to.tolist() == [1] * 8
 
 
 def test_no_segments_on_either_side(old, X):
@@ -196,8 +216,6 @@ def test_other_things_cannot_be_matched(old):
 
 
 def test_fresh_ids():
-    assert fresh_ids(["1+", "2-.2", "3+"], ["1+", "1+.2", "2-.2"]) == [
-        "1+.3",
-        "2-.3",
-        "3+",
-    ]
+    ids = fresh_ids(["1+", "2-.2", "3+"], ["1+", "1+.2", "2-.2"])
+    assert ids.tolist() == ["1+.3", "2-.3", "3+"]
+    assert fresh_ids([], ["1+"]).tolist() == []

@@ -47,9 +47,10 @@ def test_the_largest_part_gives_the_id_and_the_lower_pair_of_a_tie():
     assert LatentSegments().fit(X[2:11]).segment_latents_.tolist() == [1]
 
 
-def test_a_threshold_that_is_met_exactly():
-    X = np.array([[5.0, 4.0], [4.0, 5.0]])  # cosine 40 / 41
-    for threshold, n_segments in ((40 / 41, 1), (40 / 41 + 1e-6, 2)):
+@pytest.mark.parametrize("b", range(2, 40))
+def test_a_threshold_that_is_met_exactly(b):
+    X, cosine = np.array([[b, b - 1.0], [b - 1.0, b]]), 1 - 1 / (b**2 + (b - 1) ** 2)
+    for threshold, n_segments in ((cosine, 1), (cosine + 1e-6, 2)):
         segments = LatentSegments(min_size=1, merge_threshold=threshold).fit(X)
         assert len(segments.segment_ids_) == n_segments
 

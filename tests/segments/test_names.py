@@ -1,6 +1,7 @@
 """Where names come from, that they are unique, and what is refused."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from sksparse_rec import CompressedELSA, LatentSegments
@@ -210,6 +211,13 @@ def test_anchors_of_a_model(planted):
 def test_material_is_checked(names, material, error, match):
     with pytest.raises(error, match=match):
         names(**material)
+
+
+def test_missing_values_of_pandas(names):
+    texts = pd.Series(["tea"] * 3 + [pd.NA, None, float("nan"), "mug"], dtype="string")
+    assert names(item_texts=texts) == ["tea", "1-"]
+    tags = pd.Series([["leaf"]] * 3 + [pd.NA, None, float("nan"), []], dtype=object)
+    assert names(item_tags=tags) == ["leaf", "1-"]
 
 
 def test_names_of_items_may_be_numbers(names):

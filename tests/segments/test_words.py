@@ -4,6 +4,7 @@ import itertools
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
@@ -125,7 +126,6 @@ def test_vectorizers_of_the_user(drinks):
 
 
 def test_tags_as_lists_matrices_and_frames_are_the_same(drinks):
-    pd = pytest.importorskip("pandas")
     X, _ = drinks
     lists = [["hot", "leaf"], ["leaf"], ("leaf",), {"bean"}, np.array(["bean"]), None]
     lists.append(["hot"])
