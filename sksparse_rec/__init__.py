@@ -17,11 +17,13 @@ from sksparse_rec.retrieval import (
     sparse_similarity,
     top_items,
 )
+from sksparse_rec.segments import LatentSegments
 
 __all__ = [
     "CompresSAE",
     "CompressedELSA",
     "CompressedELSACV",
+    "LatentSegments",
     "PersistenceError",
     "SparseIndex",
     "__version__",

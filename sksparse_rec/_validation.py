@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from sklearn import get_config
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import (
+    HasMethods,
     Interval,
     StrOptions,
     validate_params,
@@ -22,6 +23,7 @@ from sklearn.utils.validation import check_array, check_non_negative, validate_d
 from sksparse_rec._sparse import extremes, is_mapped
 
 __all__ = [
+    "HasMethods",
     "Integral",
     "Interval",
     "Real",

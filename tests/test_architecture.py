@@ -35,7 +35,8 @@ MAY_IMPORT = {
         "_sparse",
         "_validation",
     },
-    "persistence": {"models", "retrieval", "_format", "_validation"},
+    "segments": {"models", "retrieval", "_sparse", "_validation"},
+    "persistence": {"models", "segments", "retrieval", "_format", "_validation"},
     "export": {
         "models",
         "retrieval",
@@ -52,6 +53,7 @@ MAY_IMPORT = {
         "models",
         "persistence",
         "retrieval",
+        "segments",
     },
 }
 # Imported by users who ask for them, never by `import sksparse_rec`.

@@ -20,7 +20,13 @@ import sksparse_rec.export
 import sksparse_rec.metrics
 import sksparse_rec.model_selection
 import sksparse_rec.plotting
-from sksparse_rec import CompresSAE, CompressedELSA, CompressedELSACV, top_items
+from sksparse_rec import (
+    CompresSAE,
+    CompressedELSA,
+    CompressedELSACV,
+    LatentSegments,
+    top_items,
+)
 
 VARIANTS = {
     "anchors": {},
@@ -49,6 +55,8 @@ RECOMMENDERS = {
         CompresSAE(),
         CompresSAE(64, positive=True, center=True),
         CompresSAE(64, init="random", encoder="tied", nested=True),
+        LatentSegments(),
+        LatentSegments(min_size=1, n_latents=2, namer="ids"),
     ]
 )
 def test_scikit_learn_checks(estimator, check):
