@@ -1,0 +1,49 @@
+"""What groups items by latents, and what that is compared with."""
+
+from dataclasses import dataclass
+
+from _systems import N_COMPONENTS, System, compresso
+
+OWN_SCRIPT, RIVAL_SCRIPT = "_run_segments.py", "_run_compresso_segments.py"
+CLUSTERS_SCRIPT, PAGES_SCRIPT = "_run_clusters.py", "_run_rows.py"
+
+
+@dataclass(frozen=True)
+class SegmentSystem(System):
+    """A way to group, and whose interpreter it runs in."""
+
+    script: str = OWN_SCRIPT
+
+    @property
+    def is_rival(self):
+        """Whether it runs in the rivals' interpreter."""
+        return self.script == RIVAL_SCRIPT
+
+
+def _own(label, estimator=(), **segments):
+    params = {
+        "estimator": {"n_components": N_COMPONENTS, **dict(estimator)},
+        "segments": segments,
+    }
+    return SegmentSystem(label, "segments", params)
+
+
+_COMPRESSO = compresso("compresso-recsys, compressed ELSA, dominant clustering")
+SEGMENT_SYSTEMS = {
+    "segments": _own("CompressedELSA and LatentSegments, defaults"),
+    "segments-8": _own("the same with n_nonzero=8", {"n_nonzero": 8}),
+    "segments-256-8": _own(
+        "the same with n_components=256, n_nonzero=8",
+        {"n_components": 256, "n_nonzero": 8},
+    ),
+    "compresso": SegmentSystem(
+        _COMPRESSO.label,
+        _COMPRESSO.kind,
+        _COMPRESSO.params,
+        script=RIVAL_SCRIPT,
+        large_params=_COMPRESSO.large_params,
+    ),
+}
+# What the child processes that train nothing of the above are run as.
+CLUSTERS = SegmentSystem("clusterings", "clusters", script=CLUSTERS_SCRIPT)
+PAGES = SegmentSystem("pages", "rows", script=PAGES_SCRIPT)
