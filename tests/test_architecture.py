@@ -35,7 +35,7 @@ MAY_IMPORT = {
         "_sparse",
         "_validation",
     },
-    "segments": {"models", "retrieval", "_sparse", "_validation"},
+    "segments": {"models", "retrieval", "_optional", "_sparse", "_validation"},
     "persistence": {"models", "segments", "retrieval", "_format", "_validation"},
     "export": {
         "models",

@@ -3,6 +3,8 @@
 A class joins by one entry here. Nothing else in a file is ever called, imported or set.
 """
 
+import numpy as np
+
 from sksparse_rec._format import PersistenceError
 from sksparse_rec.models import CompresSAE, CompressedELSA, CompressedELSACV
 from sksparse_rec.persistence._estimators import SavedEstimator, SavedObject
@@ -20,8 +22,11 @@ from sksparse_rec.persistence._kinds import (
     Optional,
 )
 from sksparse_rec.retrieval import SparseIndex
+from sksparse_rec.segments import LatentSegments
 
 ITEMS, LATENTS, FEATURES = "n_items", "n_components", "n_features"
+# Of which there may be none.
+SEGMENTS = "n_segments?"
 REAL = "float32 float64"
 
 
@@ -56,6 +61,30 @@ def _check_encoder(state):
     found = [key for key in state if key.startswith("encoder.")]
     if len(found) not in (0, len(_moments("encoder", 2))):
         raise PersistenceError(f"_optimizer_state has of the encoder only {found}")
+
+
+def _check_segments(state):
+    """Raise unless the tables of pairs and of groups have the sizes they must have."""
+    pairs, leaves = state["pair_segments_"], state["merge_leaves_"]
+    n_latents = state["n_features_in_"]
+    n_merges = len(state["merge_tree_"])
+    if len(pairs) != 2 * n_latents:
+        raise PersistenceError(
+            f"pair_segments_ has {len(pairs)} entries, and should have {2 * n_latents}"
+        )
+    if leaves.shape[1] != 3 or state["merge_tree_"].shape[1] != 4:
+        raise PersistenceError("merge_leaves_ has no 3 columns, or merge_tree_ no 4")
+    if n_merges not in (0, len(leaves) - 1):
+        raise PersistenceError(
+            f"merge_tree_ has {n_merges} rows, but there are {len(leaves)} groups"
+        )
+    if len(leaves) and not (
+        (leaves[:, 0] >= 0).all()
+        and (leaves[:, 0] < n_latents).all()
+        and np.isin(leaves[:, 1], (-1, 1)).all()
+        and (leaves[:, 2] >= 1).all()
+    ):
+        raise PersistenceError("merge_leaves_ are no latents, signs and sizes")
 
 
 def _moments(name, n_dimensions, kind=lambda kind: kind):
@@ -167,12 +196,38 @@ COMPRES_SAE = SavedEstimator(
     ),
 )
 
+LATENT_SEGMENTS = SavedEstimator(
+    LatentSegments,
+    Fields(
+        {
+            "n_features_in_": Integer(dimension=LATENTS),
+            "feature_names_in_": Optional(Names(LATENTS)),
+            "item_embeddings_": Csr((ITEMS, LATENTS), REAL),
+            "item_names_": Nullable(Names(ITEMS)),
+            "segment_names_": Names(SEGMENTS),
+            "segment_ids_": Names(SEGMENTS),
+            "segment_latents_": Array("int64", (SEGMENTS,), low=0, below=LATENTS),
+            "segment_signs_": Array("int64", (SEGMENTS,), low=-1, below=2),
+            "segment_sizes_": Array("int64", (SEGMENTS,), low=1),
+            "segment_embeddings_": Csr((SEGMENTS, LATENTS), REAL),
+            "labels_": Array("int64", (ITEMS,), low=-1, below=SEGMENTS),
+            "memberships_": Csr((ITEMS, SEGMENTS), REAL),
+            "pair_segments_": Array("int64", ("n_pairs",), low=-1, below=SEGMENTS),
+            "merge_tree_": Array("float64", ("n_merges?", "columns of merge_tree_")),
+            "merge_leaves_": Array("int64", ("n_groups?", "columns of merge_leaves_")),
+            "former_ids_": Names("n_former_ids?"),
+        },
+        _check_segments,
+    ),
+)
+
 CLASSES = {
     entry.cls.__name__: entry
     for entry in (
         COMPRESSED_ELSA,
         COMPRESSED_ELSA_CV,
         COMPRES_SAE,
+        LATENT_SEGMENTS,
         SavedObject(SparseIndex),
     )
 }

@@ -39,7 +39,7 @@ class Reading:
 
     def agree(self, dimension, size, name):
         """Raise unless a dimension has the size that it has elsewhere."""
-        if size < 1:
+        if size < (0 if dimension.endswith("?") else 1):
             raise PersistenceError(f"{name} makes {dimension} {size}")
         known, first = self.sizes.setdefault(dimension, (size, name))
         if size != known:

@@ -3,7 +3,8 @@
 A kind has ``write(value, name, writing)``, which returns what JSON can write and adds
 arrays to ``writing``, and ``read(node, name, reading)``, which returns the value or
 raises a `PersistenceError` that names it. Dimensions have names, such as "n_items", and
-the same size wherever they occur in a model.
+the same size wherever they occur in a model; of those whose names end with a question
+mark there may be none.
 """
 
 import math
@@ -149,9 +150,9 @@ class Array:
             reading.agree(dimension, size, name)
         if self.finite:
             _expect(np.isfinite(array).all(), name, "finite", array)
-        if self.low is not None:
+        if self.low is not None and array.size:
             _expect(array.min() >= self.low, name, f"at least {self.low}", array)
-        if self.below is not None:
+        if self.below is not None and array.size:
             below = reading.limit(self.below)
             _expect(array.max() < below, name, f"less than {below}", array)
         return array
@@ -159,9 +160,10 @@ class Array:
 
 @dataclass(frozen=True)
 class Csr:
-    """A CSR array of float32 in canonical form, with two named dimensions."""
+    """A CSR array in canonical form, of one of some dtypes, with named dimensions."""
 
     dimensions: tuple[str, str]
+    dtypes: str = "float32"
 
     def write(self, value, name, writing):
         is_csr = sp.issparse(value) and value.format == "csr"
@@ -183,10 +185,11 @@ class Csr:
         ]
         data, indices, indptr = parts
         integers = {indices.dtype.name, indptr.dtype.name}
-        if data.dtype != np.float32 or not integers <= {"int32", "int64"}:
+        is_right = data.dtype.name in self.dtypes.split()
+        if not is_right or not integers <= {"int32", "int64"}:
             raise PersistenceError(
                 f"{name} is of {data.dtype} with indices of {indices.dtype} and "
-                f"{indptr.dtype}, and should be of float32 with int32 or int64"
+                f"{indptr.dtype}, and should be of {self.dtypes} with int32 or int64"
             )
         check_csr(*parts, shape, name)
         matrix = sp.csr_array((data, indices, indptr), shape=tuple(shape))

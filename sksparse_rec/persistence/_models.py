@@ -26,7 +26,7 @@ def save_model(model, path, *, overwrite=False):
 
     Parameters
     ----------
-    model : CompressedELSA, CompressedELSACV, CompresSAE or SparseIndex
+    model : CompressedELSA, CompressedELSACV, CompresSAE, LatentSegments or SparseIndex
         Estimators fitted or not.
     path : str or path-like
         The folder to make, ``model.elsa`` for instance; missing parents are made.

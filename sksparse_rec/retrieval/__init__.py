@@ -1,7 +1,9 @@
 """Exact search over row-sparse embeddings."""
 
 from sksparse_rec.retrieval._index import SparseIndex
+from sksparse_rec.retrieval._index_state import check_popularity
 from sksparse_rec.retrieval._items import (
+    bool_mask,
     check_k,
     check_mask_shape,
     is_mask_for_each,
@@ -20,8 +22,10 @@ from sksparse_rec.retrieval._top_items import top_items
 
 __all__ = [
     "SparseIndex",
+    "bool_mask",
     "check_k",
     "check_mask_shape",
+    "check_popularity",
     "is_mask_for_each",
     "item_candidates",
     "item_positions",

@@ -6,10 +6,10 @@ import scipy.sparse as sp
 from sksparse_rec._validation import Integral
 
 
-def check_k(k):
+def check_k(k, name="k"):
     """Return the length of a list as an int."""
     if not isinstance(k, Integral) or isinstance(k, bool) or k < 1:
-        raise ValueError(f"k must be an integer of at least 1, got {k!r}")
+        raise ValueError(f"{name} must be an integer of at least 1, got {k!r}")
     return int(k)
 
 

@@ -1,6 +1,9 @@
 """From item embeddings to the fitted attributes of segments."""
 
+from typing import NamedTuple
+
 import numpy as np
+import scipy.sparse as sp
 
 from sksparse_rec.segments._assignment import (
     dominant_pairs,
@@ -10,10 +13,36 @@ from sksparse_rec.segments._assignment import (
     segments_of_pairs,
     unit_rows,
 )
-from sksparse_rec.segments._merging import cut_tree, merge_tree
+from sksparse_rec.segments._inverted import Partition, invert_members
+from sksparse_rec.segments._merging import cut_tree, embed_names, merge_tree
+from sksparse_rec.segments._names import (
+    check_namer,
+    name_segments,
+    segment_ids,
+    unique_names,
+)
 
 
-def fit_segments(estimator, X):
+class Groups(NamedTuple):
+    """Items by dominant pair, before merging.
+
+    Attributes
+    ----------
+    unit : csr_array of shape (n_items, n_components)
+        Unit rows.
+    dominant : ndarray of shape (n_items,), int64
+        The pair of every item, -1 for rows of zeros.
+    pairs, sizes : ndarray of shape (n_groups,), int64
+        The pairs that there are, ascending, and their numbers of items.
+    """
+
+    unit: sp.csr_array
+    dominant: np.ndarray
+    pairs: np.ndarray
+    sizes: np.ndarray
+
+
+def fit_segments(estimator, X, material):
     """Return the fitted attributes of `LatentSegments`, by name.
 
     Parameters
@@ -22,44 +51,75 @@ def fit_segments(estimator, X):
         Its parameters are read, and nothing is set.
     X : csr_array of shape (n_items, n_components)
         Item embeddings in canonical form.
+    material : Material
     """
-    unit, dominant = unit_rows(X), dominant_pairs(X)
-    grouped = dominant >= 0
-    groups = np.full(len(dominant), -1, dtype=np.int64)
-    pairs, groups[grouped], sizes = np.unique(
-        dominant[grouped], return_inverse=True, return_counts=True
-    )
-    tree, clusters = np.empty((0, 4)), np.arange(len(pairs))
-    if estimator.merge_threshold is not None and len(pairs):
-        tree = merge_tree(mean_directions(unit, groups, len(pairs)))
-        clusters = cut_tree(tree, estimator.merge_threshold)
+    check_namer(estimator.namer, material)
+    groups = _group(X)
+    tree, clusters, known = _merge(estimator, groups, material)
     pair_segments, first = segments_of_pairs(
-        pairs, clusters, sizes, estimator.min_size, 2 * X.shape[1]
+        groups.pairs, clusters, groups.sizes, estimator.min_size, 2 * X.shape[1]
     )
-    labels = np.append(pair_segments, -1)[dominant]
+    partition = _partition(groups, pair_segments, first)
+    n_parts = np.bincount(pair_segments[pair_segments >= 0], minlength=len(first))
+    names = name_segments(
+        estimator.namer,
+        estimator.n_words,
+        partition,
+        material,
+        # What was merged has new members, and a new name.
+        {pair: known[pair] for pair in first[n_parts == 1] if pair in known},
+    )
+    labels = partition.labels
     latents, signs = pair_latents(first)
-    directions = mean_directions(unit, labels, len(first))
-    ids = segment_ids(first)
+    directions = mean_directions(groups.unit, labels, len(first))
     return {
         "labels_": labels,
         "segment_latents_": latents,
         "segment_signs_": signs,
         "segment_sizes_": np.bincount(labels[labels >= 0], minlength=len(first)),
-        "segment_ids_": ids,
-        "segment_names_": ids.copy(),
+        "segment_ids_": segment_ids(first),
+        "segment_names_": unique_names(names),
         "segment_embeddings_": directions.astype(X.dtype, copy=False),
         "memberships_": memberships_of(
             X, pair_segments, len(first), estimator.n_latents
         ),
         "merge_tree_": tree,
-        "merge_leaves_": np.column_stack([*pair_latents(pairs), sizes]),
+        "merge_leaves_": np.column_stack([*pair_latents(groups.pairs), groups.sizes]),
         "pair_segments_": pair_segments,
         "item_embeddings_": X,
+        "item_names_": material.item_names,
+        "former_ids_": np.empty(0, dtype=object),
     }
 
 
-def segment_ids(pairs):
-    """Return the ids of segments by their first pairs: "12+" or "3-"."""
-    latents, signs = pair_latents(pairs)
-    ids = [f"{n}{'+' if s > 0 else '-'}" for n, s in zip(latents, signs, strict=True)]
-    return np.array(ids, dtype=object)
+def _group(X):
+    dominant = dominant_pairs(X)
+    pairs, sizes = np.unique(dominant[dominant >= 0], return_counts=True)
+    return Groups(unit_rows(X), dominant, pairs, sizes)
+
+
+def _partition(groups, pair_segments, first_pairs):
+    # The last entry is that of rows of zeros, whose pair is -1.
+    labels = np.append(pair_segments, -1)[groups.dominant]
+    members = invert_members(groups.unit, labels, pair_segments, len(first_pairs))
+    return Partition(labels, first_pairs, members)
+
+
+def _merge(estimator, groups, material):
+    """Return the tree, the cluster of every group, and the names that were compared.
+
+    Names are by pair; there are none without ``embedder``.
+    """
+    n_groups = len(groups.pairs)
+    if estimator.merge_threshold is None or n_groups == 0:
+        return np.empty((0, 4)), np.arange(n_groups), {}
+    pair_groups = np.full(2 * groups.unit.shape[1], -1, dtype=np.int64)
+    pair_groups[groups.pairs] = np.arange(n_groups)
+    partition = _partition(groups, pair_groups, groups.pairs)
+    tables, names = [mean_directions(groups.unit, partition.labels, n_groups)], {}
+    if estimator.embedder is not None:
+        raw = name_segments(estimator.namer, estimator.n_words, partition, material)
+        names = dict(zip(groups.pairs.tolist(), raw, strict=True))
+        tables.append(embed_names(estimator.embedder, raw))
+    tree = merge_tree(*tables)
+    return tree, cut_tree(tree, estimator.merge_threshold), names

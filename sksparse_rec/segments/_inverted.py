@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sksparse_rec._sparse import row_indices
+from sksparse_rec.segments._assignment import activations_of
 
 
 class InvertedIndex(NamedTuple):
@@ -34,3 +35,38 @@ def invert(X):
     counts = np.bincount(X.indices, minlength=X.shape[1])
     starts = np.concatenate([[0], np.cumsum(counts)])
     return InvertedIndex(rows[order], X.data[order], starts)
+
+
+class Partition(NamedTuple):
+    """Groups of items that nobody is in twice.
+
+    Attributes
+    ----------
+    labels : ndarray of shape (n_items,), int64
+        The segment of every item, -1 for none.
+    first_pairs : ndarray of shape (n_segments,), int64
+        The pair of latent and sign that gives each segment its id.
+    members : InvertedIndex
+        Items of every segment with their activations, the strongest first.
+    """
+
+    labels: np.ndarray
+    first_pairs: np.ndarray
+    members: InvertedIndex
+
+
+def invert_members(unit, labels, pair_segments, n_segments):
+    """Return the members of every segment, by how much they use its latents.
+
+    Parameters
+    ----------
+    unit : csr_array of shape (n_items, n_components)
+        What ``unit_rows`` returns.
+    labels : ndarray of shape (n_items,), int64
+    pair_segments : ndarray of shape (2 * n_components,), int64
+    n_segments : int
+    """
+    activations = activations_of(unit, pair_segments, n_segments)
+    activations.data[activations.indices != labels[row_indices(activations)]] = 0
+    activations.eliminate_zeros()
+    return invert(activations)

@@ -5,8 +5,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from sksparse_rec._validation import Integral
 from sksparse_rec.retrieval import remember
-from sksparse_rec.segments._assignment import activations_of, unit_rows
-from sksparse_rec.segments._inverted import invert
+from sksparse_rec.segments._assignment import unit_rows
+from sksparse_rec.segments._inverted import invert, invert_members
 
 
 class MembersMixin:
@@ -68,17 +68,12 @@ class MembersMixin:
         return remember(self, "segments", sources, self._invert_segments)
 
     def _invert_segments(self):
-        """Return the inverted index of the members of segments."""
-        n_segments = len(self.segment_latents_)
-        unit = unit_rows(self.item_embeddings_)
-        activations = activations_of(unit, self.pair_segments_, n_segments)
-        # Of every item one segment: that of its label.
-        is_own = activations.indices == np.repeat(
-            self.labels_, np.diff(activations.indptr)
+        return invert_members(
+            unit_rows(self.item_embeddings_),
+            self.labels_,
+            self.pair_segments_,
+            len(self.segment_latents_),
         )
-        activations.data[~is_own] = 0
-        activations.eliminate_zeros()
-        return invert(activations)
 
     def _segment_position(self, segment):
         """Return the position of a segment that is given by it, a name or an id."""
