@@ -33,7 +33,9 @@ def main():
             found[f"{name} {coverage}"] = other
             points.append({"name": name, "coverage": coverage, "seconds": seconds})
     if "retrained" in groups:
-        found |= {f"latents {name}": groups[name] for name in ("other seed", "retrained")}
+        found |= {
+            f"latents {name}": groups[name] for name in ("other seed", "retrained")
+        }
         found |= clusterings_again(groups["labels"], X, task["seed"])
     np.savez(task["found"], **found)
     report = {"points": points, "versions": versions_of(PACKAGES)}
@@ -46,9 +48,9 @@ def all_factors(X, task):
     if not path.exists():
         svd = make_factors(X, task["seed"])
         params = {} if task.get("device") is None else {"device": task["device"]}
-        dense = CompressedELSA(
-            n_nonzero=None, random_state=task["seed"], **params
-        ).fit(X)
+        dense = CompressedELSA(n_nonzero=None, random_state=task["seed"], **params).fit(
+            X
+        )
         dense = sp.csr_array(dense.item_embeddings_).toarray()
         np.savez(path, **{"svd": normalize(svd), "svd-raw": svd, "elsa": dense})
     with np.load(path) as file:

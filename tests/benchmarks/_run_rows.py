@@ -18,15 +18,17 @@ def main():
     """Run the task that the command line names."""
     task = json.loads(Path(sys.argv[1]).read_text())
     torch.set_num_threads(task["threads"])
-    paths = {name: sp.csr_array(sp.load_npz(path)) for name, path in task["paths"].items()}
+    paths = {
+        name: sp.csr_array(sp.load_npz(path)) for name, path in task["paths"].items()
+    }
     train, history, tags = paths["train"], paths["history"], paths["tags"]
-    model, segments = fit_segments(task, train, task["seed"])
+    model, segments, rows = fit_segments(task, train, task["seed"])
     profiles = model.transform(history)
     scores = (profiles @ model.item_embeddings_.T).toarray()
     scores = np.maximum(scores, 0)
     scores[history.nonzero()] = 0
     labels = segments.labels_
-    filled = fill_in(labels, model.item_embeddings_)
+    filled = fill_in(labels, rows)
     factors = normalize(make_factors(train, task["seed"]))
     clusters = cluster_alike(filled, factors, "kmeans", task["seed"])
     found = {
@@ -36,11 +38,15 @@ def main():
         "k-means of SVD, all items": lay_out(scores, one_hot(clusters)),
         "tags": lay_out(scores, tags),
     }
-    if hasattr(segments, "layout"):
-        for name, diversity in (("layout", 0.0), ("layout, diversity 0.3", 0.3)):
-            found[name] = segments.layout(
-                profiles, N_ROWS, ROW_LENGTH, seen=history, diversity=diversity
-            ).items
+    for name, diversity in (("layout", 0.0), ("layout, diversity 0.3", 0.3)):
+        found[name] = segments.layout(
+            profiles,
+            N_ROWS,
+            ROW_LENGTH,
+            seen=history,
+            item_embeddings=model.item_embeddings_,
+            diversity=diversity,
+        ).items
     np.savez(task["found"], **found)
     report = {"n_groups": int(labels.max() + 1), "versions": versions_of(PACKAGES)}
     Path(task["report"]).write_text(json.dumps(report))

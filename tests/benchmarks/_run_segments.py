@@ -1,21 +1,37 @@
 """Child process: LatentSegments, in the interpreter of the package."""
 
 import torch
+from _segment_clusters import liked_latents, make_factors
 from _segment_process import MIN_SIZE, run_trainings
+from sklearn.preprocessing import normalize
 
-from sksparse_rec import CompressedELSA, LatentSegments
+from sksparse_rec import CompresSAE, CompressedELSA, LatentSegments
 
 PACKAGES = ("numpy", "scipy", "torch", "numba", "scikit-learn", "sksparse-rec")
 
 
 def fit_segments(task, X, seed):
-    """Train a model and group its items."""
-    params = dict(task["params"]["estimator"])
+    """Train a model and group its items.
+
+    Returns
+    -------
+    model, segments : fitted estimators
+    rows : csr_array of shape (n_items, n_components)
+        What the segments were made of.
+    """
+    params = {"random_state": seed}
     if task.get("device") is not None:
         params["device"] = task["device"]
-    model = CompressedELSA(**params, random_state=seed).fit(X)
+    if task["kind"] == "codes":
+        model = CompresSAE(**task["params"]["coder"], **params)
+        model.fit(normalize(make_factors(X, seed)))
+    else:
+        model = CompressedELSA(**task["params"]["estimator"], **params).fit(X)
     segments = LatentSegments(min_size=MIN_SIZE, **task["params"]["segments"])
-    return model, segments.fit(model.item_embeddings_)
+    rows = model.item_embeddings_
+    if task["kind"] == "users":
+        rows = liked_latents(X, rows)
+    return model, segments.fit(rows), rows
 
 
 def make_trainer(task):
@@ -23,8 +39,8 @@ def make_trainer(task):
     torch.set_num_threads(task["threads"])
 
     def train(X, seed):
-        model, segments = fit_segments(task, X, seed)
-        return segments.labels_, model.item_embeddings_
+        _, segments, rows = fit_segments(task, X, seed)
+        return segments.labels_, rows
 
     return train
 

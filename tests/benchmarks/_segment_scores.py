@@ -1,8 +1,8 @@
 """How well groups of items agree with curated tags, and with other groups.
 
-Groups are labels of shape (n_items,), -1 for an item in no group. Tags are a CSR of ones
-(n_items, n_tags); an item may have several. Items without a group or without a tag say
-nothing about agreement and are left out of it.
+Groups are labels of shape (n_items,), -1 for an item in no group. Tags are a CSR of
+ones (n_items, n_tags); an item may have several. Items without a group or without a tag
+say nothing about agreement and are left out of it.
 """
 
 import numpy as np

@@ -20,21 +20,33 @@ class SegmentSystem(System):
         return self.script == RIVAL_SCRIPT
 
 
-def _own(label, estimator=(), **segments):
+def _own(label, kind="segments", **estimator):
     params = {
-        "estimator": {"n_components": N_COMPONENTS, **dict(estimator)},
-        "segments": segments,
+        "estimator": {"n_components": N_COMPONENTS, **estimator},
+        "segments": {},
     }
-    return SegmentSystem(label, "segments", params)
+    return SegmentSystem(label, kind, params)
 
 
 _COMPRESSO = compresso("compresso-recsys, compressed ELSA, dominant clustering")
 SEGMENT_SYSTEMS = {
-    "segments": _own("CompressedELSA and LatentSegments, defaults"),
-    "segments-8": _own("the same with n_nonzero=8", {"n_nonzero": 8}),
+    "segments": _own("LatentSegments of CompressedELSA()"),
     "segments-256-8": _own(
-        "the same with n_components=256, n_nonzero=8",
-        {"n_components": 256, "n_nonzero": 8},
+        "LatentSegments of CompressedELSA(256, n_nonzero=8)",
+        n_components=256,
+        n_nonzero=8,
+    ),
+    "users": _own("LatentSegments of what the users of an item like", "users"),
+    "users-256-8": _own(
+        "the same with CompressedELSA(256, n_nonzero=8)",
+        "users",
+        n_components=256,
+        n_nonzero=8,
+    ),
+    "codes": SegmentSystem(
+        "LatentSegments of CompresSAE(512, n_nonzero=4) of SVD factors",
+        "codes",
+        {"coder": {"n_components": 512, "n_nonzero": 4}, "segments": {}},
     ),
     "compresso": SegmentSystem(
         _COMPRESSO.label,

@@ -14,6 +14,9 @@ from _segment_rows import judge
 from _segment_scores import score_groups, score_match
 from _segments import CLUSTERS, PAGES, SEGMENT_SYSTEMS
 
+# They have profiles of users too.
+PAGE_KINDS = ("segments", "users")
+
 
 def main():
     """Run what is asked for and not yet recorded."""
@@ -35,8 +38,8 @@ def main():
     if "groups" in options.parts:
         run_jobs(jobs, options, "segments", run_groups)
     if "pages" in options.parts:
-        own = [job for job in jobs if not job.system.is_rival]
-        run_jobs(own, options, "segment-pages", run_pages)
+        elsa = [job for job in jobs if job.system.kind in PAGE_KINDS]
+        run_jobs(elsa, options, "segment-pages", run_pages)
 
 
 def run_groups(tagged, jobs, options, folder, deadline):
@@ -60,7 +63,8 @@ def run_groups(tagged, jobs, options, folder, deadline):
                     "groups": str(place / "groups.npz"),
                     "factors": str(place / f"factors-{job.seed}.npz"),
                 },
-                "retrain": True,
+                # Three trainings of the rival would take most of all the time.
+                "retrain": not job.system.is_rival,
                 "device": job.system.device,
                 "seed": job.seed,
                 "threads": options.threads,
@@ -78,14 +82,14 @@ def run_groups(tagged, jobs, options, folder, deadline):
 
 def describe_tagged(name, X, tags):
     """Describe a data set and its facets for a record."""
-    facets = {
-        facet: {
+    facets = {}
+    for facet, table in tags.items():
+        n_tagged = int(np.sum(np.diff(table.indptr) > 0))
+        facets[facet] = {
             "n_tags": table.shape[1],
-            "n_items": int(np.sum(np.diff(table.indptr) > 0)),
-            "tags_per_item": float(table.nnz / np.sum(np.diff(table.indptr) > 0)),
+            "n_items": n_tagged,
+            "tags_per_item": table.nnz / max(1, n_tagged),
         }
-        for facet, table in tags.items()
-    }
     return {**describe_dataset(name, X), "facets": facets}
 
 
@@ -113,6 +117,7 @@ def add_scores(record, clusters, found_path, tags):
         name: {
             other: score_match(found[f"{name} covered"], found[f"{name} {other}"])
             for other in ("other seed", "retrained")
+            if f"{name} {other}" in found
         }
         for name in ("latents", "kmeans-svd")
     }
@@ -140,7 +145,7 @@ def run_pages(tagged, jobs, options, folder, deadline):
             paths["tags"] = str(place / "tags.npz")
             sp.save_npz(paths["tags"], tags[tagged.rows])
             task = {
-                "kind": PAGES.kind,
+                "kind": job.system.kind,
                 "params": job.system.params,
                 "paths": paths,
                 "device": job.system.device,
