@@ -73,7 +73,8 @@ Tags of fewer than {MIN_TAGGED} items are left out, and so are items without a t
 factors are the 64 leading right singular vectors times their singular values; as unit
 rows they are compared by their cosines, as embeddings are. **What the users of an item
 like** is the mean of the profiles of its users, as unit rows, minus that of all users,
-of which {N_KEPT} positive entries are kept. Numbers are means over seeds, with the standard deviation."""
+of which {N_KEPT} positive entries are kept. Numbers are means over
+seeds, with the standard deviation."""
 
 
 def _aim(records):

@@ -1,4 +1,4 @@
-"""Rows of items to be grouped, and clusterings of the same items into as many groups."""
+"""Rows of items, and clusterings of the same items into as many groups as others."""
 
 import numpy as np
 import scipy.sparse as sp
