@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from _process import versions_of
-from _run_segments import PACKAGES, fit_segments
+from _run_segments import PACKAGES, fit_segments, labels_of
 from _segment_clusters import cluster_alike, fill_in, make_factors
 from _segment_rows import N_ROWS, ROW_LENGTH, as_list, lay_out
 from sklearn.preprocessing import normalize
@@ -27,7 +27,7 @@ def main():
     scores = (profiles @ model.item_embeddings_.T).toarray()
     scores = np.maximum(scores, 0)
     scores[history.nonzero()] = 0
-    labels = segments.labels_
+    labels = labels_of(task, segments, rows)
     filled = fill_in(labels, rows)
     factors = normalize(make_factors(train, task["seed"]))
     clusters = cluster_alike(filled, factors, "kmeans", task["seed"])

@@ -1,7 +1,7 @@
 """Child process: LatentSegments, in the interpreter of the package."""
 
 import torch
-from _segment_clusters import liked_latents, make_factors
+from _segment_clusters import liked_latents, make_factors, nearest_group
 from _segment_process import MIN_SIZE, run_trainings
 from sklearn.preprocessing import normalize
 
@@ -34,13 +34,20 @@ def fit_segments(task, X, seed):
     return model, segments.fit(rows), rows
 
 
+def labels_of(task, segments, rows):
+    """Return the segments of items, by their latents or by the nearest mean."""
+    if task["params"].get("nearest"):
+        return nearest_group(segments.labels_, rows)
+    return segments.labels_
+
+
 def make_trainer(task):
     """Make what the task asks for."""
     torch.set_num_threads(task["threads"])
 
     def train(X, seed):
         _, segments, rows = fit_segments(task, X, seed)
-        return segments.labels_, rows
+        return labels_of(task, segments, rows), rows
 
     return train
 

@@ -59,15 +59,19 @@ def fill_in(labels, embeddings):
     ndarray of shape (n_items,)
         Still -1 for items that are like no group.
     """
-    labels, missing = labels.copy(), np.flatnonzero(labels < 0)
+    missing = labels < 0
+    return np.where(missing, nearest_group(labels, embeddings), labels)
+
+
+def nearest_group(labels, embeddings):
+    """Return the group whose mean is nearest for every item; see `fill_in`."""
     rows = normalize(sp.csr_array(embeddings))
     members = np.flatnonzero(labels >= 0)
     shape = (labels.max() + 1, len(labels))
     means = sp.csr_array((np.ones(len(members)), (labels[members], members)), shape)
-    similarities = rows[missing] @ normalize(means @ rows).T
+    similarities = (rows @ normalize(means @ rows).T).toarray()
     best = similarities.argmax(axis=1)
-    labels[missing] = np.where(similarities.max(axis=1).toarray() > 0, best, -1)
-    return labels
+    return np.where(similarities.max(axis=1) > 0, best, -1)
 
 
 def _kmeans(rows, n_groups, seed):

@@ -20,10 +20,11 @@ class SegmentSystem(System):
         return self.script == RIVAL_SCRIPT
 
 
-def _own(label, kind="segments", **estimator):
+def _own(label, kind="segments", nearest=False, **estimator):
     params = {
         "estimator": {"n_components": N_COMPONENTS, **estimator},
         "segments": {},
+        "nearest": nearest,
     }
     return SegmentSystem(label, kind, params)
 
@@ -37,8 +38,11 @@ SEGMENT_SYSTEMS = {
         n_nonzero=8,
     ),
     "users": _own("LatentSegments of what the users of an item like", "users"),
+    "users-nearest": _own(
+        "the same, then every item to the nearest segment", "users", nearest=True
+    ),
     "users-256-8": _own(
-        "the same with CompressedELSA(256, n_nonzero=8)",
+        "LatentSegments of what users like, CompressedELSA(256, n_nonzero=8)",
         "users",
         n_components=256,
         n_nonzero=8,

@@ -7,7 +7,12 @@ from _data import Dataset, binarize, kept_items
 from _harness import Job, read_records
 from _page_segments import render_segments
 from _plan import make_parser, run_jobs
-from _segment_clusters import cluster_alike, fill_in, liked_latents
+from _segment_clusters import (
+    cluster_alike,
+    fill_in,
+    liked_latents,
+    nearest_group,
+)
 from _segment_data import TAGGED, Tagged, one_hot
 from _segment_process import fewer_users, load_groups, save_groups
 from _segment_rows import as_list, judge, lay_out, recall
@@ -93,6 +98,15 @@ def test_outliers_go_to_the_nearest_group():
     labels = np.array([0, 0, 1, -1, -1, -1])
     np.testing.assert_array_equal(fill_in(labels, embeddings), [0, 0, 1, 1, -1, -1])
     np.testing.assert_array_equal(labels, [0, 0, 1, -1, -1, -1])
+
+
+def test_every_item_goes_to_the_nearest_group():
+    embeddings = sp.csr_array([[1.0, 0], [1, 0], [1, 0], [0, 1], [0, 1], [-1, 0]])
+    labels = np.array([0, 0, 1, 1, 1, 0])
+    # The mean of group 0 is (1, 0) / 3 and that of group 1 (1, 2) / 3.
+    np.testing.assert_array_equal(
+        nearest_group(labels, embeddings), [0, 0, 0, 1, 1, -1]
+    )
 
 
 @pytest.mark.parametrize("method", ["kmeans", "ward"])
