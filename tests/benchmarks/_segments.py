@@ -37,9 +37,11 @@ SEGMENT_SYSTEMS = {
         n_components=256,
         n_nonzero=8,
     ),
-    "users": _own("LatentSegments of what the users of an item like", "users"),
+    "users": _own("LatentSegments of what users like", "users"),
     "users-nearest": _own(
-        "the same, then every item to the nearest segment", "users", nearest=True
+        "LatentSegments of what users like, every item to the nearest",
+        "users",
+        nearest=True,
     ),
     "users-256-8": _own(
         "LatentSegments of what users like, CompressedELSA(256, n_nonzero=8)",
