@@ -129,16 +129,29 @@ def binarize(X, min_value):
     -------
     csr_array, float32, canonical
     """
+    X = _long_rows(X, min_value)
+    X = X[:, _is_used(X)]
+    X.sort_indices()
+    return X
+
+
+def kept_items(X, min_value):
+    """Return the columns of a matrix that `binarize` keeps, in their order."""
+    return np.flatnonzero(_is_used(_long_rows(X, min_value)))
+
+
+def _long_rows(X, min_value):
     X = sp.coo_array(X)
     kept = (X.data >= min_value) & (X.data > 0)
     ones = np.ones(kept.sum(), dtype=np.float32)
     X = sp.csr_array((ones, (X.row[kept], X.col[kept])), shape=X.shape)
     X.sum_duplicates()
     X.data[:] = 1
-    X = X[np.diff(X.indptr) >= MIN_ITEMS]
-    X = X[:, np.bincount(X.indices, minlength=X.shape[1]) > 0]
-    X.sort_indices()
-    return X
+    return X[np.diff(X.indptr) >= MIN_ITEMS]
+
+
+def _is_used(X):
+    return np.bincount(X.indices, minlength=X.shape[1]) > 0
 
 
 def split_dataset(X, seed, max_test_users=MAX_TEST_USERS):

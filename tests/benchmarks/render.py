@@ -15,6 +15,7 @@ from _page_codes import render_codes, tradeoff_figure
 from _page_growth import Growth, render_growth
 from _page_quality import render_quality
 from _page_search import render_search
+from _page_segments import render_segments
 from _page_speed import render_speed
 from _pages import by_dataset, done
 from _plan import RESULTS
@@ -31,7 +32,7 @@ def main():
     options = parser.parse_args()
     names = (
         *("quality", "budgets", "growth", "million", "speed", "step"),
-        *("codes", "codes-speed", "search"),
+        *("codes", "codes-speed", "search", "segments", "segment-pages"),
     )
     records = {name: read_records(options.results / name) for name in names}
     pages = {}
@@ -47,6 +48,10 @@ def main():
         pages["codes"] = _codes(records["codes"], records["codes-speed"], options.docs)
     if records["search"]:
         pages["search"] = render_search(records["search"])
+    if records["segments"]:
+        pages["segments"] = render_segments(
+            records["segments"], records["segment-pages"]
+        )
     for name, page in pages.items():
         write(options.docs / "benchmarks" / f"{name}.md", page)
     if records["quality"]:

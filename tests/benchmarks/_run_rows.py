@@ -1,0 +1,63 @@
+"""Child process: pages made of segments, of clusters, of tags, and one list."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from _process import versions_of
+from _run_segments import PACKAGES, fit_segments, labels_of
+from _segment_clusters import cluster_alike, fill_in, make_factors
+from _segment_rows import N_ROWS, ROW_LENGTH, as_list, lay_out
+from sklearn.preprocessing import normalize
+
+
+def main():
+    """Run the task that the command line names."""
+    task = json.loads(Path(sys.argv[1]).read_text())
+    torch.set_num_threads(task["threads"])
+    paths = {
+        name: sp.csr_array(sp.load_npz(path)) for name, path in task["paths"].items()
+    }
+    train, history, tags = paths["train"], paths["history"], paths["tags"]
+    model, segments, rows = fit_segments(task, train, task["seed"])
+    profiles = model.transform(history)
+    scores = (profiles @ model.item_embeddings_.T).toarray()
+    scores = np.maximum(scores, 0)
+    scores[history.nonzero()] = 0
+    labels = labels_of(task, segments, rows)
+    filled = fill_in(labels, rows)
+    factors = normalize(make_factors(train, task["seed"]))
+    clusters = cluster_alike(filled, factors, "kmeans", task["seed"])
+    found = {
+        "one list": as_list(scores),
+        "segments": lay_out(scores, one_hot(labels)),
+        "segments, all items": lay_out(scores, one_hot(filled)),
+        "k-means of SVD, all items": lay_out(scores, one_hot(clusters)),
+        "tags": lay_out(scores, tags),
+    }
+    for name, diversity in (("layout", 0.0), ("layout, diversity 0.3", 0.3)):
+        found[name] = segments.layout(
+            profiles,
+            N_ROWS,
+            ROW_LENGTH,
+            seen=history,
+            item_embeddings=model.item_embeddings_,
+            diversity=diversity,
+        ).items
+    np.savez(task["found"], **found)
+    report = {"n_groups": int(labels.max() + 1), "versions": versions_of(PACKAGES)}
+    Path(task["report"]).write_text(json.dumps(report))
+
+
+def one_hot(labels):
+    """Return the memberships of labels, CSR (n_items, n_groups); -1 is none."""
+    items = np.flatnonzero(labels >= 0)
+    shape = (len(labels), labels.max() + 1)
+    return sp.csr_array((np.ones(len(items)), (items, labels[items])), shape)
+
+
+if __name__ == "__main__":
+    main()

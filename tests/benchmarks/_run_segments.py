@@ -1,0 +1,56 @@
+"""Child process: LatentSegments, in the interpreter of the package."""
+
+import torch
+from _segment_clusters import liked_latents, make_factors, nearest_group
+from _segment_process import MIN_SIZE, run_trainings
+from sklearn.preprocessing import normalize
+
+from sksparse_rec import CompresSAE, CompressedELSA, LatentSegments
+
+PACKAGES = ("numpy", "scipy", "torch", "numba", "scikit-learn", "sksparse-rec")
+
+
+def fit_segments(task, X, seed):
+    """Train a model and group its items.
+
+    Returns
+    -------
+    model, segments : fitted estimators
+    rows : csr_array of shape (n_items, n_components)
+        What the segments were made of.
+    """
+    params = {"random_state": seed}
+    if task.get("device") is not None:
+        params["device"] = task["device"]
+    if task["kind"] == "codes":
+        model = CompresSAE(**task["params"]["coder"], **params)
+        model.fit(normalize(make_factors(X, seed)))
+    else:
+        model = CompressedELSA(**task["params"]["estimator"], **params).fit(X)
+    segments = LatentSegments(min_size=MIN_SIZE, **task["params"]["segments"])
+    rows = model.item_embeddings_
+    if task["kind"] == "users":
+        rows = liked_latents(X, rows)
+    return model, segments.fit(rows), rows
+
+
+def labels_of(task, segments, rows):
+    """Return the segments of items, by their latents or by the nearest mean."""
+    if task["params"].get("nearest"):
+        return nearest_group(segments.labels_, rows)
+    return segments.labels_
+
+
+def make_trainer(task):
+    """Make what the task asks for."""
+    torch.set_num_threads(task["threads"])
+
+    def train(X, seed):
+        _, segments, rows = fit_segments(task, X, seed)
+        return labels_of(task, segments, rows), rows
+
+    return train
+
+
+if __name__ == "__main__":
+    run_trainings(make_trainer, PACKAGES)

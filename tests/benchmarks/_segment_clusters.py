@@ -1,0 +1,107 @@
+"""Rows of items, and clusterings of the same items into as many groups as others."""
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.cluster import AgglomerativeClustering, KMeans
+from sklearn.preprocessing import normalize
+from sklearn.utils.extmath import randomized_svd
+
+N_DIMENSIONS = 64
+N_POWER_ITERATIONS = 7
+# Entries of an item that are kept of what its users like.
+N_KEPT = 32
+
+
+def make_factors(X, seed):
+    """Return the leading right singular vectors times their singular values."""
+    _, values, vectors = randomized_svd(
+        X, N_DIMENSIONS, n_iter=N_POWER_ITERATIONS, random_state=seed
+    )
+    return (vectors.T * values).astype(np.float32)
+
+
+def liked_latents(X, embeddings):
+    """Return what the users of an item like more than other users do.
+
+    Parameters
+    ----------
+    X : CSR of shape (n_users, n_items)
+    embeddings : csr_array of shape (n_items, n_components)
+
+    Returns
+    -------
+    csr_array of shape (n_items, n_components)
+        The mean of the profiles of the users of an item, as unit rows, minus that of
+        all users; the ``N_KEPT`` largest positive entries, as unit rows.
+    """
+    X = sp.csr_array(X, dtype=np.float32)
+    profiles = normalize(X @ sp.csr_array(embeddings))
+    means = (normalize(X.T.tocsr(), norm="l1") @ profiles).toarray()
+    rows = np.maximum(means - profiles.mean(axis=0), 0)
+    rows[np.diff(X.tocsc().indptr) == 0] = 0
+    if rows.shape[1] > N_KEPT:
+        limits = np.partition(rows, -N_KEPT, axis=1)[:, [-N_KEPT]]
+        rows[rows < limits] = 0
+    return normalize(sp.csr_array(rows))
+
+
+def fill_in(labels, embeddings):
+    """Put items without a group into the one whose mean is nearest by its cosine.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_items,)
+        -1 for none.
+    embeddings : csr_array of shape (n_items, n_components)
+
+    Returns
+    -------
+    ndarray of shape (n_items,)
+        Still -1 for items that are like no group.
+    """
+    missing = labels < 0
+    return np.where(missing, nearest_group(labels, embeddings), labels)
+
+
+def nearest_group(labels, embeddings):
+    """Return the group whose mean is nearest for every item; see `fill_in`."""
+    rows = normalize(sp.csr_array(embeddings))
+    members = np.flatnonzero(labels >= 0)
+    shape = (labels.max() + 1, len(labels))
+    means = sp.csr_array((np.ones(len(members)), (labels[members], members)), shape)
+    similarities = (rows @ normalize(means @ rows).T).toarray()
+    best = similarities.argmax(axis=1)
+    return np.where(similarities.max(axis=1) > 0, best, -1)
+
+
+def _kmeans(rows, n_groups, seed):
+    return KMeans(n_groups, random_state=seed).fit_predict(rows)
+
+
+def _agglomerate(rows, n_groups, seed):
+    return AgglomerativeClustering(n_groups, linkage="ward").fit_predict(rows)
+
+
+METHODS = {"kmeans": _kmeans, "ward": _agglomerate}
+
+
+def cluster_alike(labels, factors, method, seed):
+    """Cluster the items that have a group into as many groups.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_items,)
+        -1 for none.
+    factors : ndarray of shape (n_items, n_dimensions)
+    method : {"kmeans", "ward"}
+    seed : int
+
+    Returns
+    -------
+    ndarray of shape (n_items,)
+    """
+    covered = labels >= 0
+    n_groups = len(np.unique(labels[covered]))
+    found = np.full(len(labels), -1)
+    found[covered] = METHODS[method](factors[covered], n_groups, seed)
+    return found
