@@ -200,7 +200,10 @@ class Store(ABC):
         self._check_kind(ids)
         for start in range(0, len(ids), DELETED_AT_ONCE):
             part = ids[start : start + DELETED_AT_ONCE]
-            unknown = self._positions_of(part) < 0
+            # No store has integers below 0, and some cannot even ask for them.
+            unknown = part < 0 if part.dtype.kind == "i" else np.zeros(len(part), bool)
+            if not unknown.any():
+                unknown = self._positions_of(part) < 0
             if unknown.any():
                 raise ValueError(
                     f"ids contains {part[unknown][0].item()!r}, which is not in the "

@@ -49,6 +49,16 @@ class TestSeismic(RoundTrips):
     def mended(self, store):
         self.patched.undo()
 
+    @pytest.mark.parametrize("n_candidates", [20, 90])
+    def test_nothing_in_common_is_better_than_negative(self, store, n_candidates):
+        """Items without a positive score are not found."""
+        codes = np.zeros((90, M))
+        codes[:5, 0] = np.linspace(0.5, 0.6, 5)
+        codes[5:45, 0] = -1
+        store.write(codes)
+        ids, _ = store.search(codes[:1], 10, n_candidates=n_candidates)
+        assert ids.tolist() == [[4, 3, 2, 1, 0, -1, -1, -1, -1, -1]]
+
     @pytest.mark.parametrize("n_candidates", [1, 7, 100])
     def test_answers_are_proven(self, store, codes, n_candidates):
         """They are not: the more candidates the better."""
