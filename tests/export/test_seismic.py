@@ -7,6 +7,7 @@ import scipy.sparse as sp
 from round_trips import BATCH, M, RoundTrips, random_codes
 
 from sksparse_rec import SparseIndex
+from sksparse_rec._files import locked
 from sksparse_rec.export import SeismicStore, _seismic_items
 
 seismic = pytest.importorskip("seismic")
@@ -171,6 +172,43 @@ def test_files_are_merged_by_the_first_search(store, codes, tmp_path):
     # Of the same scores as item 0, and at the end since it was deleted.
     assert again.search(np.zeros((1, M)), 90)[0][0, -2:].tolist() == [3, -1]
     assert len(files_in(folder)) == 3
+
+
+@pytest.mark.parametrize("is_later", [False, True])
+def test_a_search_elsewhere_loses_nothing(store, codes, tmp_path, is_later):
+    """Of a store that is open while another one writes."""
+    store.write(codes[:40], batch_size=20)
+    reader = SeismicStore(tmp_path / "store", n_components=M, heap_factor=0)
+    if is_later:
+        store.write(codes[40:60], range(40, 60))
+    assert reader.search(codes[10:11], 1)[0].tolist() == [[10]]
+    if not is_later:
+        store.write(codes[40:60], range(40, 60))
+    for opened in (reader, store, store):
+        assert opened.search(codes[50:51], 1)[0][0, 0] == 50 or opened is reader
+        again = SeismicStore(tmp_path / "store", n_components=M, heap_factor=0)
+        assert len(again) == 60
+        assert again.search(codes[50:51], 1)[0].tolist() == [[50]]
+    assert len(reader) == 40
+
+
+def test_two_that_write(store, codes, tmp_path):
+    """The second one knows nothing of what the first one has written."""
+    second = SeismicStore(tmp_path / "store", n_components=M, heap_factor=0)
+    store.write(codes[:20])
+    for call in (lambda: second.write(codes[:30]), lambda: second.write(codes[:1])):
+        with pytest.raises(RuntimeError, match="open it again"):
+            call()
+    assert len(second) == 0
+    with locked(tmp_path / "store" / ".lock"):
+        with pytest.raises(BlockingIOError, match="Another process is writing"):
+            store.delete([1])
+    second = SeismicStore(tmp_path / "store", n_components=M, heap_factor=0)
+    second.write(codes[20:30], range(20, 30))
+    with pytest.raises(RuntimeError, match="open it again"):
+        store.delete([1])
+    again = SeismicStore(tmp_path / "store", n_components=M, heap_factor=0)
+    assert len(again) == 30
 
 
 @pytest.mark.parametrize("place", range(7))
