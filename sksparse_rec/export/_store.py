@@ -95,7 +95,8 @@ class Store(ABC):
         progress : str or path-like, default=None
             A small file that says how far this call has come, replaced after every
             batch. If the call is repeated as it was it goes on there; once all is
-            written it does nothing. None writes everything again, to the same end.
+            written it does nothing. Each store needs one of its own. None writes
+            everything again, to the same end.
         on_batch : callable, default=None
             Called with the number of items done and of all items after every batch.
             What it raises ends the call.
