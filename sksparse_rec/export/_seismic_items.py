@@ -55,20 +55,9 @@ class ItemFiles:
 
     def __init__(self, folder, width):
         self.folder, self.width = folder, width
-        self.number, self.positions, self._parts = 0, {}, []
-        # Names of the files that make the items, and of those that failed, which may be
-        # there.
-        self._names, self._failed, self._has_written = set(), set(), False
-        for file in sorted(folder.glob(f"*{SUFFIX}")):
-            arrays, meta = read_arrays(file)
-            if meta["width"] != width:
-                raise ValueError(
-                    f"{folder} has vectors of width {meta['width']}, but n_components "
-                    f"and signs make {width}: open it as it was made"
-                )
-            self._keep(self._from_arrays(arrays))
-            self.number = _number(file.name)
-            self._names.add(file.name)
+        while not self._read():
+            # Another store has merged the files meanwhile.
+            pass
 
     def add(self, items):
         """Add items, in place of those that have their positions."""
@@ -160,6 +149,27 @@ class ItemFiles:
         of_ids = np.cumsum(~is_gone) - 1
         rows = sp.vstack([part.rows for part in parts], format="csr")
         return Items(ids[of_ids[last]], positions[last], _narrow(rows_at(rows, last)))
+
+    def _read(self):
+        """Read what is there, and tell whether it was there to the end."""
+        self.number, self.positions, self._parts = 0, {}, []
+        # Names of the files that make the items, and of those that failed, which may be
+        # there.
+        self._names, self._failed, self._has_written = set(), set(), False
+        for file in self._files():
+            try:
+                arrays, meta = read_arrays(file)
+            except FileNotFoundError:
+                return False
+            if meta["width"] != self.width:
+                raise ValueError(
+                    f"{self.folder} has vectors of width {meta['width']}, but "
+                    f"n_components and signs make {self.width}: open it as it was made"
+                )
+            self._keep(self._from_arrays(arrays))
+            self.number = _number(file.name)
+            self._names.add(file.name)
+        return True
 
     def _write(self, items):
         # Never again the number of one that failed, whose file may be there.

@@ -192,6 +192,22 @@ def test_a_search_elsewhere_loses_nothing(store, codes, tmp_path, is_later):
     assert len(reader) == 40
 
 
+def test_opened_while_files_are_merged(store, codes, tmp_path, monkeypatch):
+    store.write(codes, batch_size=BATCH)
+    read, calls = _seismic_items.read_arrays, []
+
+    def late(file):
+        calls.append(file)
+        if len(calls) == 2:
+            store.search(codes[:1])
+        return read(file)
+
+    monkeypatch.setattr(_seismic_items, "read_arrays", late)
+    again = SeismicStore(tmp_path / "store", n_components=M, heap_factor=0)
+    assert len(again) == 90
+    assert len(calls) == 3
+
+
 def test_two_that_write(store, codes, tmp_path):
     """The second one knows nothing of what the first one has written."""
     second = SeismicStore(tmp_path / "store", n_components=M, heap_factor=0)
