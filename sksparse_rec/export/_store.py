@@ -202,9 +202,8 @@ class Store(ABC):
         for start in range(0, len(ids), DELETED_AT_ONCE):
             part = ids[start : start + DELETED_AT_ONCE]
             # No store has integers below 0, and some cannot even ask for them.
-            unknown = part < 0 if part.dtype.kind == "i" else np.zeros(len(part), bool)
-            if not unknown.any():
-                unknown = self._positions_of(part) < 0
+            is_below = part.dtype.kind != "U" and part[0] < 0
+            unknown = part < 0 if is_below else self._positions_of(part) < 0
             if unknown.any():
                 raise ValueError(
                     f"ids contains {part[unknown][0].item()!r}, which is not in the "

@@ -150,6 +150,11 @@ class MilvusStore(Store):
             client = os.fspath(client)
             self._server = client if "://" in client else os.path.realpath(client)
             client = self._milvus.MilvusClient(client)
+        elif not isinstance(client, self._milvus.MilvusClient):
+            raise TypeError(
+                "client must be what MilvusClient connects to, or a MilvusClient, got "
+                f"{type(client).__name__}"
+            )
         self.client = client
 
     def __len__(self):

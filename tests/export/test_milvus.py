@@ -70,6 +70,11 @@ def test_progress_is_that_of_a_database(tmp_path, codes):
             store.write(codes, progress=progress)
 
 
+def test_no_client():
+    with pytest.raises(TypeError, match="a MilvusClient, got int"):
+        MilvusStore(3, n_components=3)
+
+
 class TestRoundTrips(RoundTrips):
     @pytest.fixture(params=["split"])
     def sign(self, request):
