@@ -1,17 +1,21 @@
 """What the columns of a payload hold."""
 
 NAMES = {bool: "bool", int: "int", float: "float", str: "str"}
+# Floats have all integers up to here.
+LARGEST_IN_FLOAT = 2**53
 
 
 class Kinds:
     """Learns the kind of every column from its values.
 
     Files that are typed need one kind for all values of a column. Integers among
-    floats become floats.
+    floats become floats, which have to hold them.
     """
 
     def __init__(self):
         self._kinds = {}
+        # The row and value of the first integer of a column that floats may not have.
+        self._large = {}
 
     def add(self, records, start):
         """Look at the dicts of ``Batch.payload``; ``start`` is the row of the first.
@@ -19,15 +23,24 @@ class Kinds:
         Raises
         ------
         ValueError
-            For a value of another kind than those before.
+            For a value of another kind than those before, or an integer that would be
+            rounded.
         """
         for row, record in enumerate(records, start):
             for name, value in record.items():
                 is_list = isinstance(value, list)
                 for part in value if is_list else [value]:
                     self._add(name, NAMES[type(part)], is_list, row)
+                    if type(part) is int and abs(part) > LARGEST_IN_FLOAT:
+                        self._large.setdefault(name, (row, part))
                 if value == []:
                     self._add(name, None, True, row)
+        for name, (row, value) in self._large.items():
+            if self._kinds[name][0] == "float":
+                raise ValueError(
+                    f"payload[{name!r}][{row}] is {value}, among floats, which would "
+                    "round it: give a column values of one kind"
+                )
 
     def items(self):
         """Return the names of the columns, the kind of each, and whether it has lists.

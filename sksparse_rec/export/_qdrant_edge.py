@@ -22,11 +22,11 @@ class EdgePoints:
 
     # Its filters match no booleans: they look for 0 and 1.
     has_booleans = False
-    place = "embedded"
     library = "qdrant_edge"
 
     def __init__(self, path, vector, position):
         self.q = import_optional("qdrant_edge", "QdrantStore", "qdrant")
+        self.place = os.path.realpath(path)
         self.vector, self.position, self.filter = vector, position, self.q.Filter
         self.client = self._open(Path(path))
         # Of an existing folder too, as one may have been left without.

@@ -3,7 +3,9 @@
 A store scores in float32, and with split signs without the products of a positive half
 with a negative one: its score is an upper bound of the true one, up to rounding. What
 it finds is scored again, and the answer is proven once the k-th score exceeds the bound
-of the last candidate, which no item can exceed that was not found.
+of the last candidate, which no item can exceed that was not found. Where the store
+leaves out items that have no latent in common with the query, whose score is 0, that
+bound is at least 0.
 """
 
 from typing import NamedTuple
@@ -16,6 +18,8 @@ from sksparse_rec.export._signs import from_stored, to_stored
 # Candidates that are in memory at once, and items that are looked through at once.
 CANDIDATES_AT_ONCE = 1 << 13
 SCANNED_AT_ONCE = 1000
+# Positions that are asked for at once, where few of them are taken.
+MOST_POSITIONS = 1 << 14
 
 
 class Found(NamedTuple):
@@ -69,8 +73,8 @@ def search_store(store, Q, k, n_candidates, where):
                 found[query], bound = _ranked(store, q, answer, k, n)
                 if _is_proven(found[query], bound, k) or (not store.exact and q.any()):
                     continue
-                # What is empty has no candidates, and neither has what is not there.
-                (again if len(answer.ids) >= n else open_queries).append(query)
+                # Whatever has a positive score is found: more candidates tell no more.
+                (open_queries if bound == 0 else again).append(query)
         unproven, n = np.array(again, dtype=np.int64), 2 * n
     _fill(store, Q, found, open_queries, k, where)
     return found
@@ -103,7 +107,8 @@ def _ranked(store, q, answer, k, n):
     width = np.diff(rows.indptr).max(initial=0) + 2
     squares = rows.multiply(rows).sum(axis=1).max()
     rounding = np.finfo(np.float32).eps * width * np.linalg.norm(q) * np.sqrt(squares)
-    return best, answer.scores.min() + rounding
+    bound = answer.scores.min() + rounding
+    return best, bound if store._finds_all else max(bound, 0.0)
 
 
 def _is_proven(best, bound, k):
@@ -121,7 +126,7 @@ def _fill(store, Q, found, queries, k, where):
         start, stop = stop, min(stop + step, end)
         items = store._between(start, stop, where)
         if 2 * len(items.ids) < SCANNED_AT_ONCE:
-            step *= 2
+            step = min(2 * step, MOST_POSITIONS)
         still_open = []
         for query in queries:
             scored = _scored(store, _dense(Q, query), items)

@@ -1,11 +1,12 @@
 """Items of a store on disk and in memory: files that are added, and merged later."""
 
+import contextlib
 from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 
-from sksparse_rec._files import read_arrays, write_arrays
+from sksparse_rec._files import locked, read_arrays, write_arrays
 from sksparse_rec._sparse import rows_at
 
 SUFFIX = ".items.npz"
@@ -34,7 +35,8 @@ class ItemFiles:
     """A folder of numbered files, of which later ones replace items of earlier ones.
 
     A file holds items, or the positions of items that are gone. Each appears whole, so
-    that a process that is killed leaves what was there before or after.
+    that a process that is killed leaves what was there before or after. Who finds the
+    files of another process adds and merges none, as it knows nothing of their items.
 
     Parameters
     ----------
@@ -46,34 +48,29 @@ class ItemFiles:
     Attributes
     ----------
     number : int
-        Of the last file.
+        Of the last file that was begun.
     positions : dict
         The position of every item, by its id.
     """
 
     def __init__(self, folder, width):
         self.folder, self.width = folder, width
-        self.number, self.positions, self._parts = 0, {}, []
-        for file in sorted(folder.glob(f"*{SUFFIX}")):
-            arrays, meta = read_arrays(file)
-            if meta["width"] != width:
-                raise ValueError(
-                    f"{folder} has vectors of width {meta['width']}, but n_components "
-                    f"and signs make {width}: open it as it was made"
-                )
-            self._keep(self._from_arrays(arrays))
-            self.number = _number(file)
+        while not self._read():
+            # Another store has merged the files meanwhile.
+            pass
 
     def add(self, items):
         """Add items, in place of those that have their positions."""
-        self._write(items)
+        with self._alone():
+            self._write(items)
         self._keep(items)
 
     def remove(self, positions):
         """Remove the items at some positions."""
         nothing = sp.csr_array((len(positions), self.width), dtype=np.float32)
         gone = Items(None, positions, nothing)
-        self._write(gone)
+        with self._alone():
+            self._write(gone)
         self._keep(gone)
 
     def merged(self):
@@ -83,18 +80,40 @@ class ItemFiles:
         return self._parts[0]
 
     def compact(self):
-        """Write one file in place of all."""
-        before = self._files()
-        if len(before) > 1:
+        """Write one file in place of all, unless they are those of others."""
+        if not self._has_written or len(self._names) < 2 or not self._is_unchanged():
+            return
+        with self._alone():
+            before = self._files()
             self._write(self.merged())
             # Oldest first: what is left of them says nothing else than the new one.
             for file in before:
                 file.unlink()
+                self._names.discard(file.name)
 
-    def last_on_disk(self):
-        """Return the number of the last file that is there, 0 for none."""
-        files = self._files()
-        return _number(files[-1]) if files else 0
+    @property
+    def last(self):
+        """The number of the last file that the items are made of, 0 for none."""
+        return max(map(_number, self._names), default=0)
+
+    @contextlib.contextmanager
+    def _alone(self):
+        """Be the only process that changes the folder, which no other has changed."""
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(locked(self.folder / ".lock"))
+            except BlockingIOError as error:
+                reason = "Another process is writing this folder"
+                raise BlockingIOError(error.errno, reason, str(self.folder)) from None
+            if not self._is_unchanged():
+                raise RuntimeError(
+                    f"{self.folder} was changed by another store since this one was "
+                    "opened: open it again"
+                )
+            yield
+
+    def _is_unchanged(self):
+        return {file.name for file in self._files()} - self._failed == self._names
 
     def _files(self):
         return sorted(self.folder.glob(f"*{SUFFIX}"))
@@ -131,6 +150,27 @@ class ItemFiles:
         rows = sp.vstack([part.rows for part in parts], format="csr")
         return Items(ids[of_ids[last]], positions[last], _narrow(rows_at(rows, last)))
 
+    def _read(self):
+        """Read what is there, and tell whether it was there to the end."""
+        self.number, self.positions, self._parts = 0, {}, []
+        # Names of the files that make the items, and of those that failed, which may be
+        # there.
+        self._names, self._failed, self._has_written = set(), set(), False
+        for file in self._files():
+            try:
+                arrays, meta = read_arrays(file)
+            except FileNotFoundError:
+                return False
+            if meta["width"] != self.width:
+                raise ValueError(
+                    f"{self.folder} has vectors of width {meta['width']}, but "
+                    f"n_components and signs make {self.width}: open it as it was made"
+                )
+            self._keep(self._from_arrays(arrays))
+            self.number = _number(file.name)
+            self._names.add(file.name)
+        return True
+
     def _write(self, items):
         # Never again the number of one that failed, whose file may be there.
         self.number += 1
@@ -143,7 +183,11 @@ class ItemFiles:
         if items.ids is not None:
             arrays["ids"] = items.ids
         path = self.folder / f"{self.number:08d}{SUFFIX}"
+        self._failed.add(path.name)
         write_arrays(path, arrays, {"width": self.width})
+        self._failed.remove(path.name)
+        self._names.add(path.name)
+        self._has_written = True
 
     def _from_arrays(self, arrays):
         positions = arrays["positions"]
@@ -160,5 +204,5 @@ def _narrow(rows):
     return rows
 
 
-def _number(file):
-    return int(file.name.removesuffix(SUFFIX))
+def _number(name):
+    return int(name.removesuffix(SUFFIX))

@@ -95,7 +95,8 @@ class Store(ABC):
         progress : str or path-like, default=None
             A small file that says how far this call has come, replaced after every
             batch. If the call is repeated as it was it goes on there; once all is
-            written it does nothing. None writes everything again, to the same end.
+            written it does nothing. Each store needs one of its own. None writes
+            everything again, to the same end.
         on_batch : callable, default=None
             Called with the number of items done and of all items after every batch.
             What it raises ends the call.
@@ -200,7 +201,9 @@ class Store(ABC):
         self._check_kind(ids)
         for start in range(0, len(ids), DELETED_AT_ONCE):
             part = ids[start : start + DELETED_AT_ONCE]
-            unknown = self._positions_of(part) < 0
+            # No store has integers below 0, and some cannot even ask for them.
+            is_below = part.dtype.kind != "U" and part[0] < 0
+            unknown = part < 0 if is_below else self._positions_of(part) < 0
             if unknown.any():
                 raise ValueError(
                     f"ids contains {part[unknown][0].item()!r}, which is not in the "

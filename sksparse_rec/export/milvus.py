@@ -145,8 +145,16 @@ class MilvusStore(Store):
             self.vector_name += "_split"
         self._collection, self._kind = collection, None
         self._is_own = isinstance(client, str | os.PathLike)
+        self._server = None
         if self._is_own:
-            client = self._milvus.MilvusClient(os.fspath(client))
+            client = os.fspath(client)
+            self._server = client if "://" in client else os.path.realpath(client)
+            client = self._milvus.MilvusClient(client)
+        elif not isinstance(client, self._milvus.MilvusClient):
+            raise TypeError(
+                "client must be what MilvusClient connects to, or a MilvusClient, got "
+                f"{type(client).__name__}"
+            )
         self.client = client
 
     def __len__(self):
@@ -307,7 +315,8 @@ class MilvusStore(Store):
         self.client.delete(self._collection, filter=id_filter(ids.tolist()))
 
     def _place(self):
-        return self._collection
+        # Nobody tells where a client of the user is connected.
+        return [self._server, self._collection]
 
     def _is_there(self):
         """Tell whether the collection is there, and open it at the first time."""

@@ -63,6 +63,9 @@ class SeismicStore(Store):
     ------
     ValueError
         If the folder holds codes of another width or with other `signs`.
+    RuntimeError
+        By ``write`` and ``delete``, if another store has changed the folder since this
+        one was opened.
     ImportError
         If Seismic is missing, which the extra ``seismic`` installs: from a wheel with
         Python up to 3.12 on Linux, elsewhere with a Rust compiler.
@@ -82,13 +85,14 @@ class SeismicStore(Store):
 
     *Updates.* An index is built as a whole and never changed. ``write`` and ``delete``
     put small files beside it, each complete or not there; the first search after them
-    merges these and builds the index anew, O(n_items) time, and saves it for those who
-    open the folder later. So write much at once, and search then. Seismic prints to
-    standard output while it builds.
+    builds the index anew, O(n_items) time, saves it for those who open the folder
+    later, and merges the files if this store has written. So write much at once, and
+    search then. Seismic prints to standard output while it builds.
 
     *Limits.* No payload, and so no filters: both are refused. Keep payloads by id
-    elsewhere, or take another store. Values beyond 65,504 are refused. One process
-    writes a folder at a time; others that have it open keep what they have.
+    elsewhere, or take another store. Values beyond 65,504 are refused. One store
+    writes a folder at a time; others that have it open keep what they have, and have
+    to open it again to write.
 
     *Cost.* 8 bytes a non-zero for the codes, about 20 for Seismic's index, and 100 an
     item for ids. A million items of 32 signed non-zeros in 4096 took 80 seconds to
@@ -229,7 +233,7 @@ class SeismicStore(Store):
         """Return an index that knows all items, or None for none to be found."""
         if self._known != self._files.number:
             self._files.compact()
-            file = self._folder / f"{self._files.last_on_disk():08d}{SUFFIX}"
+            file = self._folder / f"{self._files.last:08d}{SUFFIX}"
             self._index = self._load(file) or self._build(file)
             self._known = self._files.number
         return self._index
@@ -261,7 +265,7 @@ class SeismicStore(Store):
         for former in self._folder.glob(f"*{SUFFIX}"):
             if former.name.startswith(draft.name):
                 os.replace(former, file)
-            else:
+            elif former.name < file.name:
                 former.unlink()
         return index
 

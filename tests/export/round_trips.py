@@ -108,6 +108,19 @@ class RoundTrips:
         ids, _ = store.search(Q, 5, n_candidates=n_candidates)
         np.testing.assert_array_equal(ids, SparseIndex(codes).search_ids(Q, 5)[0])
 
+    @pytest.mark.parametrize("n_candidates", [1, 20, 90])
+    def test_nothing_in_common_is_better_than_negative(self, store, n_candidates):
+        # Fewer items have positive scores than are asked for, and more negative ones.
+        codes = np.zeros((90, M))
+        codes[:5, 0] = np.linspace(0.5, 0.6, 5)
+        codes[5:45, 0] = -np.linspace(0.1, 0.5, 40)
+        codes[45:, 1] = 1
+        store.write(codes)
+        for k in (3, 10, 60):
+            ids, _ = store.search(codes[:1], k, n_candidates=n_candidates)
+            wanted, _ = SparseIndex(codes).search_ids(codes[:1], k)
+            np.testing.assert_array_equal(ids, wanted)
+
     def test_lists_longer_than_the_catalogue(self, store, codes):
         # Scores of 0 and below come too, as in an index.
         store.write(codes)
@@ -199,8 +212,11 @@ class RoundTrips:
 
     def test_unknown_ids(self, store, codes):
         store.write(codes)
-        with pytest.raises(ValueError, match="90"):
-            store.delete([3, 90])
+        for unknown in (90, -1):
+            with pytest.raises(ValueError, match=f"contains {unknown}, which is not"):
+                store.delete([3, unknown])
+        assert len(store) == 90
+        store.delete([])
         assert len(store) == 90
         with pytest.raises(TypeError, match="strings"):
             store.delete(["3"])

@@ -330,6 +330,8 @@ def test_negative_values(codes, path, form, signs):
         ({"payload": {"code": [1] * N}}, "column 'code', which items have"),
         ({"payload": {"a.b": [1] * N}}, "column 'a.b', but names there have no dots"),
         ({"payload": {"a": [1] * 89 + ["b"]}}, r"payload\['a'\]\[89\] is str, and"),
+        ({"payload": {"a": [2**60 + 1] * 89 + [0.5]}}, r"\[0\] is 11529.* would round"),
+        ({"payload": {"a": [[0.5]] * 89 + [[1, -(2**60)]]}}, r"\[89\] is -1152"),
         ({"payload": {"a": [[1], *[1] * 89]}}, r"\[1\] is int, .* a list of int"),
         ({"payload": {"a b": [1] * N}, "format": "vespa"}, "letters, digits"),
         ({"ids": ["", *map(str, range(89))]}, "ids contains '', but ids have 1 to"),

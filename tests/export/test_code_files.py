@@ -141,6 +141,8 @@ def test_batches_do_not_count(codes, path, tmp_path, monkeypatch):
     [
         ({"payload": {"values": [1] * N}}, "column 'values', which the codes have"),
         ({"payload": {"a": [1] * 89 + ["b"]}}, r"payload\['a'\]\[89\] is str"),
+        ({"payload": {"a": [2**60 + 1] * 89 + [0.5]}}, r"\[0\] is 11529.* would round"),
+        ({"payload": {"a": [[0.5]] * 89 + [[1, -(2**60)]]}}, r"\[89\] is -1152"),
         ({"payload": {"a": [1]}}, "length 1"),
         ({"ids": [0] * N}, "0 twice"),
         ({"items_per_part": 0}, "items_per_part"),

@@ -59,6 +59,22 @@ class Breaking:
         return getattr(self.client, name)
 
 
+def test_progress_is_that_of_a_database(tmp_path, codes):
+    """Which has the same ids as another, from an older model."""
+    progress = tmp_path / "progress.json"
+    with MilvusStore(tmp_path / "one.db", n_components=M) as store:
+        store.write(codes, progress=progress)
+    with MilvusStore(tmp_path / "two.db", n_components=M) as store:
+        store.write(2 * codes)
+        with pytest.raises(ValueError, match="differs in store: "):
+            store.write(codes, progress=progress)
+
+
+def test_no_client():
+    with pytest.raises(TypeError, match="a MilvusClient, got int"):
+        MilvusStore(3, n_components=3)
+
+
 class TestRoundTrips(RoundTrips):
     @pytest.fixture(params=["split"])
     def sign(self, request):

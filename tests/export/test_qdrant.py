@@ -93,6 +93,19 @@ class TestClient(RoundTrips):
         store._points.client = store._points.client._client
 
 
+def test_progress_is_that_of_a_folder(tmp_path):
+    """Which has the same ids as another, from an older model."""
+    progress = tmp_path / "progress.json"
+    for name in ("one", "two"):
+        with QdrantStore(tmp_path / name, n_components=M) as store:
+            store.write(random_codes(40, seed=1))
+    with QdrantStore(tmp_path / "one", n_components=M) as store:
+        store.write(random_codes(40), progress=progress)
+    with QdrantStore(tmp_path / "two", n_components=M) as store:
+        with pytest.raises(ValueError, match="differs in store: "):
+            store.write(random_codes(40), progress=progress)
+
+
 def filter_of(key, value):
     q = qdrant_edge
     return q.Filter(must=[q.FieldCondition(key, match=q.MatchValue(value))])

@@ -7,6 +7,7 @@ import scipy.sparse as sp
 from round_trips import BATCH, M, RoundTrips, random_codes
 
 from sksparse_rec import SparseIndex
+from sksparse_rec._files import locked
 from sksparse_rec.export import SeismicStore, _seismic_items
 
 seismic = pytest.importorskip("seismic")
@@ -48,6 +49,16 @@ class TestSeismic(RoundTrips):
 
     def mended(self, store):
         self.patched.undo()
+
+    @pytest.mark.parametrize("n_candidates", [20, 90])
+    def test_nothing_in_common_is_better_than_negative(self, store, n_candidates):
+        """Items without a positive score are not found."""
+        codes = np.zeros((90, M))
+        codes[:5, 0] = np.linspace(0.5, 0.6, 5)
+        codes[5:45, 0] = -1
+        store.write(codes)
+        ids, _ = store.search(codes[:1], 10, n_candidates=n_candidates)
+        assert ids.tolist() == [[4, 3, 2, 1, 0, -1, -1, -1, -1, -1]]
 
     @pytest.mark.parametrize("n_candidates", [1, 7, 100])
     def test_answers_are_proven(self, store, codes, n_candidates):
@@ -161,6 +172,59 @@ def test_files_are_merged_by_the_first_search(store, codes, tmp_path):
     # Of the same scores as item 0, and at the end since it was deleted.
     assert again.search(np.zeros((1, M)), 90)[0][0, -2:].tolist() == [3, -1]
     assert len(files_in(folder)) == 3
+
+
+@pytest.mark.parametrize("is_later", [False, True])
+def test_a_search_elsewhere_loses_nothing(store, codes, tmp_path, is_later):
+    """Of a store that is open while another one writes."""
+    store.write(codes[:40], batch_size=20)
+    reader = SeismicStore(tmp_path / "store", n_components=M, heap_factor=0)
+    if is_later:
+        store.write(codes[40:60], range(40, 60))
+    assert reader.search(codes[10:11], 1)[0].tolist() == [[10]]
+    if not is_later:
+        store.write(codes[40:60], range(40, 60))
+    for opened in (reader, store, store):
+        assert opened.search(codes[50:51], 1)[0][0, 0] == 50 or opened is reader
+        again = SeismicStore(tmp_path / "store", n_components=M, heap_factor=0)
+        assert len(again) == 60
+        assert again.search(codes[50:51], 1)[0].tolist() == [[50]]
+    assert len(reader) == 40
+
+
+def test_opened_while_files_are_merged(store, codes, tmp_path, monkeypatch):
+    store.write(codes, batch_size=BATCH)
+    read, calls = _seismic_items.read_arrays, []
+
+    def late(file):
+        calls.append(file)
+        if len(calls) == 2:
+            store.search(codes[:1])
+        return read(file)
+
+    monkeypatch.setattr(_seismic_items, "read_arrays", late)
+    again = SeismicStore(tmp_path / "store", n_components=M, heap_factor=0)
+    assert len(again) == 90
+    assert len(calls) == 3
+
+
+def test_two_that_write(store, codes, tmp_path):
+    """The second one knows nothing of what the first one has written."""
+    second = SeismicStore(tmp_path / "store", n_components=M, heap_factor=0)
+    store.write(codes[:20])
+    for call in (lambda: second.write(codes[:30]), lambda: second.write(codes[:1])):
+        with pytest.raises(RuntimeError, match="open it again"):
+            call()
+    assert len(second) == 0
+    with locked(tmp_path / "store" / ".lock"):
+        with pytest.raises(BlockingIOError, match="Another process is writing"):
+            store.delete([1])
+    second = SeismicStore(tmp_path / "store", n_components=M, heap_factor=0)
+    second.write(codes[20:30], range(20, 30))
+    with pytest.raises(RuntimeError, match="open it again"):
+        store.delete([1])
+    again = SeismicStore(tmp_path / "store", n_components=M, heap_factor=0)
+    assert len(again) == 30
 
 
 @pytest.mark.parametrize("place", range(7))

@@ -179,6 +179,26 @@ def test_ties_beyond_the_candidates(codes):
     assert ids.tolist() == [[0, 1, 2]]
 
 
+def test_items_behind_a_gap_are_scanned_in_parts(monkeypatch):
+    # As a catalogue is whose first items were deleted.
+    monkeypatch.setattr("sksparse_rec.export._rerank.SCANNED_AT_ONCE", 4)
+    monkeypatch.setattr("sksparse_rec.export._rerank.MOST_POSITIONS", 16)
+    nothing = np.zeros(M, np.float32)
+    contents = {key: (key, nothing, {}) for key in range(1000, 1100)}
+    store = DictStore(contents, n_components=M)
+    sizes, between = [], store._between
+
+    def count(*asked):
+        items = between(*asked)
+        sizes.append(len(items.ids))
+        return items
+
+    monkeypatch.setattr(store, "_between", count)
+    ids, _ = store.search(np.zeros((1, M)), 90)
+    assert ids.tolist() == [list(range(1000, 1090))]
+    assert max(sizes) == 16
+
+
 def test_zeros_come_by_position_wherever_they_were_found():
     # One shares latents with the query, and its products cancel.
     rows = sp.lil_array((2401, M))
