@@ -15,7 +15,6 @@ from sksparse_rec.models._explanation_names import Labels
 from sksparse_rec.models._explanation_results import Explanation, ListChange
 from sksparse_rec.models._explanations import (
     compare_lists,
-    segments_of_pairs,
     split_by_feature,
     split_by_history,
     split_by_latent,
@@ -67,7 +66,7 @@ class HistoryExplanationMixin:
         ------
         ValueError
             If ``x`` has more than one row, for an unknown item, or if ``segments`` were
-            fitted on embeddings of more columns.
+            fitted on embeddings of another width.
 
         Notes
         -----
@@ -214,7 +213,7 @@ class CodeExplanationMixin:
         ------
         ValueError
             If ``x`` has more than one row, for an unknown space, a position out of
-            range, or if ``segments`` were fitted on embeddings of more columns.
+            range, or if ``segments`` were fitted on embeddings of another width.
 
         Notes
         -----
@@ -245,15 +244,22 @@ class CodeExplanationMixin:
 def _explanation(rows, parts, labels, segments):
     """Return the parts, and by segment where there are segments."""
     if segments is not None:
-        check_is_fitted(segments, "segment_parts_")
-        segment_of = segments_of_pairs(segments.segment_parts_, rows.shape[1])
-        n_segments = len(segments.segment_parts_)
-        by_latent = parts["by_latent"]
-        split = split_by_segment(rows, by_latent, segment_of, n_segments)
+        check_is_fitted(segments, "pair_segments_")
+        pairs, names = segments.pair_segments_, list(segments.segment_names_)
+        _check_columns(len(pairs) // 2, rows.shape[1])
+        split = split_by_segment(rows, parts["by_latent"], pairs, len(names))
         parts = parts | {"by_segment": split}
-        labels = labels._replace(segment_names=list(segments.segment_names_))
+        labels = labels._replace(segment_names=names)
     parts = {name: to_sparse_interface(part) for name, part in parts.items()}
     return Explanation(labels, **parts)
+
+
+def _check_columns(n_fitted, n_components):
+    if n_fitted != n_components:
+        raise ValueError(
+            f"segments were fitted on embeddings of {n_fitted} columns, but those of "
+            f"this estimator have {n_components}: fit them on its item_embeddings_"
+        )
 
 
 def _without_entries(history, removed, names):
