@@ -7,6 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 from sksparse_rec._numerics.vectors import unit_rows
 from sksparse_rec._sparse import row_indices
 from sksparse_rec._validation import (
+    as_row,
     check_embeddings,
     check_interactions,
     to_sparse_interface,
@@ -142,7 +143,7 @@ class HistoryExplanationMixin:
         return ListChange(Labels(removed, names), **parts)
 
     def _one_history(self, x, method):
-        x = _as_row(x)
+        x = as_row(x)
         history = check_interactions(x, estimator=self, name="x", dtype=np.float64)
         if history.shape[0] != 1:
             raise ValueError(
@@ -222,7 +223,7 @@ class CodeExplanationMixin:
         """
         check_is_fitted(self)
         encode = self._query_encoder(space)
-        x = check_embeddings(_as_row(x), estimator=self)
+        x = check_embeddings(as_row(x), estimator=self)
         if x.shape[0] != 1:
             raise ValueError(
                 f"x must be one vector, got {x.shape[0]} rows: call explain for each"
@@ -274,11 +275,3 @@ def _without_entries(history, removed, names):
     kept = ~np.isin(history.indices, removed)
     places = np.zeros(kept.sum(), dtype=np.int64), history.indices[kept]
     return sp.csr_array((history.data[kept], places), shape=history.shape)
-
-
-def _as_row(x):
-    if sp.issparse(x):
-        return x.reshape((1, -1)) if x.ndim == 1 else x
-    if hasattr(x, "columns"):
-        return x
-    return np.atleast_2d(np.asarray(x))
