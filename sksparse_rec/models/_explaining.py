@@ -122,7 +122,8 @@ class HistoryExplanationMixin:
         Raises
         ------
         ValueError
-            If ``x`` has more than one row or no such item, or as ``recommend``.
+            If ``x`` has more than one row or no such item, if ``item`` is empty, or as
+            ``recommend``.
 
         Notes
         -----
@@ -132,6 +133,8 @@ class HistoryExplanationMixin:
         history = self._one_history(x, "without")
         names = getattr(self, "feature_names_in_", None)
         removed = item_positions(item, history.shape[1], names, "item")
+        if not len(removed):
+            raise ValueError("item names nothing to take out: pass at least one item")
         shorter = _without_entries(history, removed, names)
         parts = {"removed": removed}
         for when, row in (("before", history), ("after", shorter)):

@@ -252,6 +252,8 @@ def test_what_cannot_be_taken_out(fitted, planted):
         fitted.without(x, absent)
     with pytest.raises(ValueError, match="position 90"):
         fitted.without(x, 90)
+    with pytest.raises(ValueError, match="nothing to take out"):
+        fitted.without(x, [])
     with pytest.raises(ValueError, match="call without for each"):
         fitted.without(planted.test[:2], 1)
     with pytest.raises(ValueError, match="k must be"):
