@@ -28,6 +28,7 @@ __all__ = [
     "Interval",
     "Real",
     "StrOptions",
+    "as_row",
     "as_rows",
     "check_columns",
     "check_embeddings",
@@ -212,6 +213,15 @@ def as_rows(X):
     elif not hasattr(X, "shape"):
         X = np.asarray(X)
     return X if len(X.shape) == 2 else check_array(X)
+
+
+def as_row(x):
+    """Return a vector as a row; what has rows already keeps them."""
+    if sp.issparse(x):
+        return x.reshape((1, -1)) if x.ndim == 1 else x
+    if hasattr(x, "columns"):
+        return x
+    return np.atleast_2d(np.asarray(x))
 
 
 def check_columns(X, estimator):

@@ -7,6 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 from sksparse_rec._numerics.vectors import unit_rows
 from sksparse_rec._sparse import row_indices
 from sksparse_rec._validation import (
+    as_row,
     check_embeddings,
     check_interactions,
     to_sparse_interface,
@@ -15,7 +16,6 @@ from sksparse_rec.models._explanation_names import Labels
 from sksparse_rec.models._explanation_results import Explanation, ListChange
 from sksparse_rec.models._explanations import (
     compare_lists,
-    segments_of_pairs,
     split_by_feature,
     split_by_history,
     split_by_latent,
@@ -67,7 +67,7 @@ class HistoryExplanationMixin:
         ------
         ValueError
             If ``x`` has more than one row, for an unknown item, or if ``segments`` were
-            fitted on embeddings of more columns.
+            fitted on embeddings of another width.
 
         Notes
         -----
@@ -122,7 +122,8 @@ class HistoryExplanationMixin:
         Raises
         ------
         ValueError
-            If ``x`` has more than one row or no such item, or as ``recommend``.
+            If ``x`` has more than one row or no such item, if ``item`` is empty, or as
+            ``recommend``.
 
         Notes
         -----
@@ -132,6 +133,8 @@ class HistoryExplanationMixin:
         history = self._one_history(x, "without")
         names = getattr(self, "feature_names_in_", None)
         removed = item_positions(item, history.shape[1], names, "item")
+        if not len(removed):
+            raise ValueError("item names nothing to take out: pass at least one item")
         shorter = _without_entries(history, removed, names)
         parts = {"removed": removed}
         for when, row in (("before", history), ("after", shorter)):
@@ -143,7 +146,7 @@ class HistoryExplanationMixin:
         return ListChange(Labels(removed, names), **parts)
 
     def _one_history(self, x, method):
-        x = _as_row(x)
+        x = as_row(x)
         history = check_interactions(x, estimator=self, name="x", dtype=np.float64)
         if history.shape[0] != 1:
             raise ValueError(
@@ -214,7 +217,7 @@ class CodeExplanationMixin:
         ------
         ValueError
             If ``x`` has more than one row, for an unknown space, a position out of
-            range, or if ``segments`` were fitted on embeddings of more columns.
+            range, or if ``segments`` were fitted on embeddings of another width.
 
         Notes
         -----
@@ -223,7 +226,7 @@ class CodeExplanationMixin:
         """
         check_is_fitted(self)
         encode = self._query_encoder(space)
-        x = check_embeddings(_as_row(x), estimator=self)
+        x = check_embeddings(as_row(x), estimator=self)
         if x.shape[0] != 1:
             raise ValueError(
                 f"x must be one vector, got {x.shape[0]} rows: call explain for each"
@@ -245,15 +248,22 @@ class CodeExplanationMixin:
 def _explanation(rows, parts, labels, segments):
     """Return the parts, and by segment where there are segments."""
     if segments is not None:
-        check_is_fitted(segments, "segment_parts_")
-        segment_of = segments_of_pairs(segments.segment_parts_, rows.shape[1])
-        n_segments = len(segments.segment_parts_)
-        by_latent = parts["by_latent"]
-        split = split_by_segment(rows, by_latent, segment_of, n_segments)
+        check_is_fitted(segments, "pair_segments_")
+        pairs, names = segments.pair_segments_, list(segments.segment_names_)
+        _check_columns(len(pairs) // 2, rows.shape[1])
+        split = split_by_segment(rows, parts["by_latent"], pairs, len(names))
         parts = parts | {"by_segment": split}
-        labels = labels._replace(segment_names=list(segments.segment_names_))
+        labels = labels._replace(segment_names=names)
     parts = {name: to_sparse_interface(part) for name, part in parts.items()}
     return Explanation(labels, **parts)
+
+
+def _check_columns(n_fitted, n_components):
+    if n_fitted != n_components:
+        raise ValueError(
+            f"segments were fitted on embeddings of {n_fitted} columns, but those of "
+            f"this estimator have {n_components}: fit them on its item_embeddings_"
+        )
 
 
 def _without_entries(history, removed, names):
@@ -268,11 +278,3 @@ def _without_entries(history, removed, names):
     kept = ~np.isin(history.indices, removed)
     places = np.zeros(kept.sum(), dtype=np.int64), history.indices[kept]
     return sp.csr_array((history.data[kept], places), shape=history.shape)
-
-
-def _as_row(x):
-    if sp.issparse(x):
-        return x.reshape((1, -1)) if x.ndim == 1 else x
-    if hasattr(x, "columns"):
-        return x
-    return np.atleast_2d(np.asarray(x))

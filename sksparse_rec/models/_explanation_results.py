@@ -9,6 +9,7 @@ from sksparse_rec.models._explanation_names import (
     WAYS,
     digits_for,
     enumeration,
+    quoted,
     sentence,
     strongest_first,
 )
@@ -158,10 +159,10 @@ class Explanation(_Result):
         if n_top < 1:
             raise ValueError(f"n_top must be at least 1, got {n_top!r}")
         names_of = self._labels.with_names(item_names, latent_names)
-        digits = digits_for(self.scores)
-        lines = []
+        scores, lines = self.scores, []
+        digits = digits_for(scores)
         for row, name in enumerate(names_of("history", self.positions)):
-            sentences = [f"{name} scores {self.scores[row]:.{digits}f}."]
+            sentences = [f"{name} scores {scores[row]:.{digits}f}."]
             for way in self._ways(by):
                 parts, values = self._row(way, row)
                 names = names_of(way, parts)
@@ -279,7 +280,7 @@ class ListChange(_Result):
         names_of = self._labels.with_names(item_names)
 
         def named(items):
-            return enumeration(names_of("history", items))
+            return enumeration([quoted(name) for name in names_of("history", items)])
 
         start = f"Without {named(self.removed)} the list of {len(self.before)}"
         if not len(self.entered) and not len(self.left) and not len(self.moved):

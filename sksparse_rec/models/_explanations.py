@@ -45,7 +45,7 @@ def split_by_history(rows, history, seen):
     return sp.csr_array((shares.data, place), shape=(rows.shape[0], history.shape[1]))
 
 
-def split_by_segment(rows, by_latent, segment_of, n_segments):
+def split_by_segment(rows, by_latent, pair_segments, n_segments):
     """Sum contributions over the latents, with the item's sign, of each segment.
 
     Parameters
@@ -54,8 +54,9 @@ def split_by_segment(rows, by_latent, segment_of, n_segments):
         Their signs say on which side of a latent an item is.
     by_latent : csr_array of shape (n_asked, n_components), float64
         In the pattern of ``rows``.
-    segment_of : ndarray of shape (n_components, 2), int64
-        What ``segments_of_pairs`` returns.
+    pair_segments : ndarray of shape (2 * n_components,), int64
+        The segment of each latent with positive (``2 * latent``) and with negative
+        sign (``2 * latent + 1``), -1 for none.
     n_segments : int
 
     Returns
@@ -63,43 +64,11 @@ def split_by_segment(rows, by_latent, segment_of, n_segments):
     csr_array of shape (n_asked, n_segments + 1), float64
         The last column has what belongs to no segment.
     """
-    side = (rows.data < 0).astype(np.int64)
-    columns = segment_of[rows.indices, side]
+    segments = pair_segments[2 * rows.indices.astype(np.int64) + (rows.data < 0)]
+    columns = np.where(segments < 0, n_segments, segments)
     shape = rows.shape[0], n_segments + 1
     # Duplicates are summed.
     return sp.csr_array((by_latent.data, (row_indices(rows), columns)), shape=shape)
-
-
-def segments_of_pairs(parts, n_components):
-    """Return which segment has each latent with each sign.
-
-    Parameters
-    ----------
-    parts : list of array-like of shape (n_parts, 2)
-        For each segment its pairs of a latent and a sign.
-    n_components : int
-
-    Returns
-    -------
-    ndarray of shape (n_components, 2), int64
-        Of the positive and of the negative side; ``len(parts)`` where none has.
-
-    Raises
-    ------
-    ValueError
-        If a latent is out of range.
-    """
-    segment_of = np.full((n_components, 2), len(parts), dtype=np.int64)
-    for segment, pairs in enumerate(parts):
-        latents, signs = np.asarray(pairs, dtype=np.int64).reshape(-1, 2).T
-        if len(latents) and latents.max() >= n_components:
-            raise ValueError(
-                f"segments has a segment of latent {latents.max()}, but the "
-                f"embeddings have {n_components} columns: fit the segments on "
-                "item_embeddings_ of this estimator"
-            )
-        segment_of[latents, (signs < 0).astype(np.int64)] = segment
-    return segment_of
 
 
 def split_by_feature(rows, query, decoder):

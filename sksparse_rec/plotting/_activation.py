@@ -7,6 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
+from sksparse_rec._validation import as_row
 from sksparse_rec.plotting._axes import STYLES, import_pyplot
 from sksparse_rec.plotting._text import axes_size, shorten, text_width
 
@@ -117,18 +118,24 @@ class LatentActivationDisplay:
         NotFittedError
             If the estimator or the segments are not fitted.
         ValueError
-            If ``x`` has more than one row, or as ``from_arrays``.
+            If ``x`` has more than one row, if ``segments`` were fitted on embeddings of
+            another width, or as ``from_arrays``.
         ImportError
             If matplotlib is not installed.
         """
         check_is_fitted(estimator)
-        is_row = hasattr(x, "columns") or (sp.issparse(x) and x.ndim == 2)
-        profile = estimator.transform(x if is_row else _as_row(x))
+        profile = estimator.transform(as_row(x))
         if profile.shape[0] != 1:
             raise ValueError(f"x must be one row, got {profile.shape[0]}")
         profile = profile.toarray() if sp.issparse(profile) else np.asarray(profile)
         if segments is not None:
             check_is_fitted(segments, "segment_parts_")
+            if segments.n_features_in_ != profile.shape[1]:
+                raise ValueError(
+                    f"segments were fitted on embeddings of {segments.n_features_in_} "
+                    f"columns, but profiles have {profile.shape[1]}: fit them on "
+                    "item_embeddings_ of the estimator"
+                )
         if item_names is None and getattr(estimator, "anchors_", None) is not None:
             item_names = getattr(estimator, "feature_names_in_", None)
         return cls.from_arrays(
@@ -321,10 +328,6 @@ def limits(values, shares):
     # Where value + share * (high - low) = high.
     high = np.max((values.clip(0) - shares * low) / (1 - shares))
     return low, high
-
-
-def _as_row(x):
-    return x.reshape((1, -1)) if sp.issparse(x) else np.atleast_2d(np.asarray(x))
 
 
 def _anchor_names(estimator, item_names):

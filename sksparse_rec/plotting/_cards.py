@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from sksparse_rec._validation import as_row
 from sksparse_rec.plotting._axes import STYLES, import_pyplot
 from sksparse_rec.plotting._text import axes_size, fit, shorten, text_height
 
@@ -113,7 +114,7 @@ class SegmentLayoutDisplay:
         ----------
         segments : LatentSegments
             Fitted; its ``layout`` is called.
-        X : {array-like, sparse matrix} of shape (1, n_components)
+        X : {array-like, sparse matrix} of shape (1, n_components) or (n_components,)
             The profile of one user: what ``CompressedELSA.transform`` returns.
         n_rows : int, default=4
             Number of rows.
@@ -148,8 +149,7 @@ class SegmentLayoutDisplay:
             If matplotlib is not installed.
         """
         check_is_fitted(segments)
-        if np.ndim(X) == 1:
-            X = np.atleast_2d(X)
+        X = as_row(X)
         if X.shape[0] != 1:
             raise ValueError(f"X must be the profile of one user, got {X.shape[0]}")
         if item_names is None:

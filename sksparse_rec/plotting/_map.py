@@ -52,7 +52,7 @@ class SegmentMapDisplay:
     circles_ : matplotlib PatchCollection
         The segments, in order.
     labels_ : dict of int to matplotlib Text
-        The names, by segment; those without room are missing.
+        The names, by place in ``names``; those without room are missing.
     colorbar_ : matplotlib Colorbar or None
         What the colours mean.
 
@@ -185,8 +185,8 @@ class SegmentMapDisplay:
         Raises
         ------
         ValueError
-            If there are no segments, if the arguments are not equally long, or if a
-            size is not positive.
+            If there are no segments, if the arguments are not equally long, if a size
+            is not positive, or if ``n_segments`` is below 1.
         ImportError
             If matplotlib is not installed.
 
@@ -200,6 +200,8 @@ class SegmentMapDisplay:
         sizes, names = np.asarray(sizes), np.asarray(names, dtype=object)
         values = None if values is None else np.asarray(values, dtype=np.float64)
         _check_lengths(embeddings.shape[0], sizes, names, values)
+        if n_segments is not None and n_segments < 1:
+            raise ValueError(f"n_segments must be at least 1, got {n_segments!r}")
         shown = np.lexsort((np.arange(len(sizes)), -sizes))[:n_segments]
         display = cls(
             positions=plane_positions(embeddings[shown], random_state),

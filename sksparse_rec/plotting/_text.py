@@ -2,6 +2,7 @@
 
 import re
 from functools import lru_cache
+from itertools import accumulate
 
 ELLIPSIS = "…"
 # Of the font's size: from one line to the next, as matplotlib's ``linespacing``.
@@ -51,14 +52,28 @@ def text_height(n_lines, size):
 
 
 def shorten(text, width, size, weight="normal"):
-    """Cut a line of text so that it is at most so many points wide."""
+    """Cut a text so that it is a line of at most so many points.
+
+    Spaces and line breaks are one space each.
+    """
+    text = _one_line(text)
     if text_width(text, size, weight) <= width:
         return text
-    for end in range(len(text) - 1, 0, -1):
+    for end in range(_n_fitting(text, width, size, weight), 0, -1):
         cut = text[:end].rstrip(" -_/.:,") + ELLIPSIS
         if text_width(cut, size, weight) <= width:
             return cut
     return ELLIPSIS if text_width(ELLIPSIS, size, weight) <= width else ""
+
+
+def _one_line(text):
+    return " ".join(str(text).split())
+
+
+def _n_fitting(text, width, size, weight):
+    """Return how many letters of a text that is too wide fit into a line."""
+    widths = accumulate(text_width(letter, size, weight) for letter in text)
+    return next((n for n, total in enumerate(widths) if total > width), len(text) - 1)
 
 
 def wrap(text, width, n_lines, size, weight="normal"):
@@ -72,7 +87,7 @@ def wrap(text, width, n_lines, size, weight="normal"):
         Whether nothing is missing and no word had to be broken.
     """
     lines, is_whole = [""], True
-    for piece in _pieces(str(text), width, size, weight):
+    for piece in _pieces(_one_line(text), width, size, weight):
         if text_width((lines[-1] + piece).rstrip(), size, weight) <= width:
             lines[-1] += piece
             continue

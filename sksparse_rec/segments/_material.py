@@ -146,7 +146,8 @@ def _tag_table(item_tags, tag_names, n_items):
             f"item_tags has {table.shape[0]} rows, and must have one an item: {n_items}"
         )
     _check_count(tag_names, table.shape[1], "tag_names", "a column of item_tags")
-    counts = sp.csr_array(table) != 0
+    # A copy, as the comparison sums duplicates in place.
+    counts = sp.csr_array(table, copy=True) != 0
     words = np.empty(table.shape[1], dtype=object)
     words[:] = [str(name) for name in list(tag_names)]
     return WordCounts(sp.csr_array(counts, dtype=np.float64), words)

@@ -32,7 +32,8 @@ def merge_tree(*tables):
 
     Notes
     -----
-    O(n_rows²) time and memory, 4 bytes times n_rows² for the distances.
+    O(n_rows²) time and memory, 8 bytes times n_rows²: the distances, and the copy of
+    them that ``linkage`` works on.
     """
     n_rows = tables[0].shape[0]
     if n_rows < 2:
@@ -43,7 +44,7 @@ def merge_tree(*tables):
 def _distances(tables):
     """Return 1 - similarity of all pairs of rows, in the order of ``pdist``."""
     n_rows = tables[0].shape[0]
-    tables = [_fast_to_multiply(table) for table in tables]
+    tables = [fast_to_multiply(table) for table in tables]
     step = max(1, BLOCK_ENTRIES // n_rows)
     distances, done = np.empty(n_rows * (n_rows - 1) // 2), 0
     for start in range(0, n_rows, step):
@@ -58,7 +59,8 @@ def _distances(tables):
     return distances.clip(0, 2, out=distances)
 
 
-def _fast_to_multiply(table):
+def fast_to_multiply(table):
+    """Return a CSR table as it is, or dense where that multiplies faster."""
     return table.toarray() if table.nnz > DENSE * np.prod(table.shape) else table
 
 

@@ -93,7 +93,8 @@ class RankingMixin:
         in serving. With the model, its own ``recommend`` with ``allow`` set to the
         items of ``items_of(segment=...)`` takes histories, and its scores are
         calibrated or weighted where it was fitted so. Both search alike; without
-        calibration, weighting and ``popularity`` they only differ in ties.
+        calibration, weighting and ``popularity`` they only differ in ties, as long as
+        ``n_latents`` is 1: ``items_of`` has the members by ``labels_`` only.
 
         Parameters
         ----------

@@ -1,10 +1,12 @@
 """Which segment is the next row of a page."""
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn import get_config
 
 from sksparse_rec._sparse import row_indices
 from sksparse_rec.retrieval import search
+from sksparse_rec.segments._merging import BLOCK_ENTRIES, fast_to_multiply
 
 # Segments that are ranked at first, times the rows of a page.
 RANKED = 4
@@ -101,10 +103,16 @@ def similarities_of(embeddings):
 
     More than a quarter of the working memory is too many.
     """
-    if 32 * embeddings.shape[0] ** 2 > get_config()["working_memory"] * 2**20:
+    n_segments = embeddings.shape[0]
+    if 32 * n_segments**2 > get_config()["working_memory"] * 2**20:
         return None
-    E = embeddings.toarray()
-    return _rounded(E @ E.T)
+    E, products = fast_to_multiply(embeddings), np.empty((n_segments, n_segments))
+    step = max(1, BLOCK_ENTRIES // max(1, n_segments))
+    for start in range(0, n_segments, step):
+        rows = slice(start, start + step)
+        block = E[rows] @ E.T
+        products[rows] = _rounded(block.toarray() if sp.issparse(block) else block)
+    return products
 
 
 def _rounded(similarities):

@@ -149,8 +149,8 @@ class LatentSegments(
     segments that were merged.
 
     Grouping takes time and memory in proportion to ``X``: 2 s for 100,000 items of 32
-    non-zeros on one core. Merging takes O(n_groups²) of both, 4 bytes × n_groups² for
-    the tree: there are at most two groups a latent, so 0.3 GB and 15 s for 8,192
+    non-zeros on one core. Merging takes O(n_groups²) of both, 8 bytes × n_groups² for
+    the tree: there are at most two groups a latent, so 0.5 GB and 15 s for 8,192
     groups. Nothing is random.
 
     There may be no segments at all, if ``min_size`` is larger than every group.

@@ -198,6 +198,25 @@ def test_sentences_about_lists():
     )
 
 
+def test_names_that_fall_apart_in_a_list_are_quoted():
+    names = ["salt and oil", "bread", "x", "wine, red"]
+    assert change([0, 2], [3, 2], [3], [0]).to_text(names) == (
+        'Without bread the list of 2 gains "wine, red" and loses "salt and oil".'
+    )
+
+
+def test_scores_are_summed_once_for_all_lines(monkeypatch):
+    n_sums, plain = [0], Explanation.scores.fget
+
+    def counted(self):
+        n_sums[0] += 1
+        return plain(self)
+
+    monkeypatch.setattr(Explanation, "scores", property(counted))
+    assert make_explanation().to_text(NAMES).count("scores") == 2
+    assert n_sums[0] == 1
+
+
 def test_the_table_of_lists():
     pytest.importorskip("pandas")
     frame = change([0, 2, 1], [2, 3, 1], [3], [0], [(2, 1, 0)]).to_frame(NAMES)

@@ -10,11 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from sksparse_rec import CompressedELSA, LatentSegments, top_items
-from sksparse_rec.models._explanations import (
-    compare_lists,
-    segments_of_pairs,
-    split_by_segment,
-)
+from sksparse_rec.models._explanations import compare_lists, split_by_segment
 
 SPACES = ("sparse", "reconstructed", "asymmetric")
 
@@ -22,15 +18,20 @@ SPACES = ("sparse", "reconstructed", "asymmetric")
 class Segments(BaseEstimator):
     """What explanations read of fitted segments."""
 
-    def __init__(self, parts, names=None):
+    def __init__(self, parts, n_components=16):
         self.segment_parts_ = [np.array(pairs) for pairs in parts]
-        self.segment_names_ = names or [f"group {i}" for i in range(len(parts))]
+        self.segment_names_ = [f"group {i}" for i in range(len(parts))]
+        self.pair_segments_ = np.full(2 * n_components, -1)
+        for segment, pairs in enumerate(parts):
+            for latent, sign in pairs:
+                self.pair_segments_[2 * latent + (sign < 0)] = segment
 
     def fit(self, X, y=None):
         return self
 
 
-SEGMENTS = Segments([[(3, 1), (5, -1)], [(3, -1)], [(0, 1), (1, 1), (15, 1)]])
+PARTS = [[(3, 1), (5, -1)], [(3, -1)], [(0, 1), (1, 1), (15, 1)]]
+SEGMENTS = Segments(PARTS)
 
 
 def segments_by_hand(by_latent, rows):
@@ -102,17 +103,18 @@ def test_fitted_segments(fitted, planted):
 
 def test_without_segments_all_is_left_over():
     rows = sp.csr_array([[0.5, -0.5, 0], [0, 0, 0]])
-    segment_of = segments_of_pairs([], 3)
-    split = split_by_segment(rows, rows * 2, segment_of, 0)
+    split = split_by_segment(rows, rows * 2, np.full(6, -1), 0)
     np.testing.assert_array_equal(split.toarray(), [[0], [0]])
     assert split.shape == (2, 1)
 
 
 def test_segments_of_other_embeddings_are_refused(fitted, planted):
-    with pytest.raises(ValueError, match=r"segment of latent 16.*16 columns"):
-        fitted.explain(planted.test[[0]], [1], segments=Segments([[(16, 1)]]))
+    for n_components in (15, 17):
+        others = LatentSegments(min_size=1).fit(np.eye(n_components))
+        with pytest.raises(ValueError, match=f"of {n_components} columns.* have 16"):
+            fitted.explain(planted.test[[0]], [1], segments=others)
     unfitted = Segments([])
-    del unfitted.segment_parts_
+    del unfitted.pair_segments_
     with pytest.raises(NotFittedError):
         fitted.explain(planted.test[[0]], [1], segments=unfitted)
 
@@ -131,7 +133,7 @@ def test_explanations_of_codes_sum_to_the_cosines(sae, vectors, space):
         row = x if np.ndim(x) == 2 or sp.issparse(x) else x[None]
         R = sae.recommend(row, k=600, space=space)
         (ids,), (cosines,) = top_items(R)
-        explanation = sae.explain(x, ids, space=space, segments=SEGMENTS)
+        explanation = sae.explain(x, ids, space=space, segments=Segments(PARTS, 64))
         assert explanation.by_latent.shape == (600, 64)
         assert explanation.by_segment.shape == (600, 4)
         assert ("by_feature" in explanation) == (space == "asymmetric")
@@ -250,6 +252,8 @@ def test_what_cannot_be_taken_out(fitted, planted):
         fitted.without(x, absent)
     with pytest.raises(ValueError, match="position 90"):
         fitted.without(x, 90)
+    with pytest.raises(ValueError, match="nothing to take out"):
+        fitted.without(x, [])
     with pytest.raises(ValueError, match="call without for each"):
         fitted.without(planted.test[:2], 1)
     with pytest.raises(ValueError, match="k must be"):

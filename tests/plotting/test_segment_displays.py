@@ -233,6 +233,12 @@ def test_refused_profiles(model, planted):
         LatentActivationDisplay.from_estimator(
             model, planted.test[:1], segments=LatentSegments()
         )
+    for width in (15, 17):
+        others = LatentSegments(min_size=1).fit(np.eye(width))
+        with pytest.raises(ValueError, match=f"of {width} columns.* have 16"):
+            LatentActivationDisplay.from_estimator(
+                model, planted.test[:1], segments=others
+            )
     draw = LatentActivationDisplay.from_arrays
     with pytest.raises(ValueError, match="finite"):
         draw([1.0, np.nan])
@@ -316,6 +322,16 @@ def test_a_page_from_segments(model, segments, planted):
         segments, model.transform(x), n_rows=2, k=4, layout_kw={"diversity": 1.0}
     )
     assert picture(spread.figure_)
+
+
+def test_a_profile_of_any_kind_makes_the_page(model, segments, planted):
+    x = model.transform(planted.test[[3]])
+    expected = SegmentLayoutDisplay.from_estimator(segments, x)
+    dense = x.toarray()
+    one_dimensional = sp.coo_array(x).reshape(-1)
+    for given in (dense, dense[0], dense.tolist(), dense[0].tolist(), one_dimensional):
+        display = SegmentLayoutDisplay.from_estimator(segments, given)
+        assert display.item_names == expected.item_names
 
 
 def test_refused_pages(model, segments, planted):
@@ -463,6 +479,8 @@ def test_a_map_of_segments(segments):
         ({"names": ["a"]}, "names has shape"),
         ({"values": [1.0]}, "values has shape"),
         ({"sizes": [1, 0]}, "positive"),
+        ({"n_segments": 0}, "n_segments must be at least 1, got 0"),
+        ({"n_segments": -1}, "n_segments must be at least 1, got -1"),
     ],
 )
 def test_refused_maps(options, message):

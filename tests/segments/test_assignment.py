@@ -232,3 +232,11 @@ def test_embeddings_of_both_models(model, planted):
 def test_parameters_are_checked(X, params, match):
     with pytest.raises(ValueError, match=match):
         LatentSegments(**params).fit(X)
+
+
+@pytest.mark.parametrize("scale", [1e-310, 1e308])
+def test_shares_of_values_at_the_end_of_the_floats(scale):
+    segments = LatentSegments(min_size=1, n_latents=2).fit(np.eye(2))
+    shares = segments.transform(scale * np.array([[1, 1], [1, 0.25]])).toarray()
+    expected = [[0.5, 0.5], [0.8, 0.2]]
+    np.testing.assert_allclose(shares, expected, rtol=1e-9)

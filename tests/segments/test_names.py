@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 
 from sksparse_rec import CompressedELSA, LatentSegments
 from sksparse_rec.segments._names import unique_names
@@ -222,3 +223,15 @@ def test_missing_values_of_pandas(names):
 
 def test_names_of_items_may_be_numbers(names):
     assert names(item_names=np.arange(7))[0] == "1, 0"
+
+
+def test_a_matrix_of_tags_is_left_as_it_is(drinks):
+    # Unsorted, and with duplicates: what scipy would put in order in place.
+    indices = np.array([1, 0, 1, 0, 0, 1])
+    parts = np.ones(6), indices, np.array([0, 3, 4, 5, 6, 6, 6, 6])
+    tags = sp.csr_array(tuple(part.copy() for part in parts), shape=(7, 2))
+    LatentSegments(min_size=2).fit(drinks[0], item_tags=tags, tag_names=["a", "b"])
+    for found, before in zip(
+        (tags.data, tags.indices, tags.indptr), parts, strict=True
+    ):
+        np.testing.assert_array_equal(found, before)

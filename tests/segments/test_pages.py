@@ -15,6 +15,7 @@ from sksparse_rec import (
     top_items,
 )
 from sksparse_rec.retrieval import search
+from sksparse_rec.segments._row_choice import similarities_of
 
 
 @pytest.fixture(name="model", scope="module")
@@ -353,6 +354,16 @@ def test_memory_is_bounded(peak_of, diversity):
     assert len(segments.segment_names_) > 400
     assert many - few < 6e6
     assert many < 24e6
+
+
+def test_similarities_of_wide_embeddings_take_no_dense_copy(peak_of):
+    rng = np.random.default_rng(0)
+    E = sp.random_array((500, 60_000), density=0.002, rng=rng, format="csr")
+    with sklearn.config_context(working_memory=8):
+        similarities, peak = peak_of(lambda: similarities_of(E))
+    np.testing.assert_allclose(similarities, (E @ E.T).toarray(), atol=1e-11)
+    # Dense rows would be 240 MB.
+    assert peak < 16e6
 
 
 def test_saved_segments_make_the_same_pages(segments, X, history, tmp_path):
