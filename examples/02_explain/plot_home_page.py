@@ -17,9 +17,10 @@ packages to depend on.
 # %%
 # Items, segments and a user
 # --------------------------
-# A model of the interactions, and segments of at least eight items of it. A segment is
-# named by its two strongest members, as the data have no titles. The user is
-# scikit-learn.
+# A model of the interactions, and segments of it in which an item may be for every one
+# of its latents: with its strongest latent alone it would be in one row at most, and
+# many popular items in none. A segment is named by its two strongest members, as the
+# data have no titles. The user is scikit-learn.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -32,7 +33,7 @@ from sksparse_rec.plotting import SegmentLayoutDisplay
 debian = load_debian()
 X, names = debian.data, debian.item_ids
 model = CompressedELSA(128, n_nonzero=16, max_iter=6, random_state=0).fit(X)
-segments = LatentSegments(min_size=8, namer="items", n_words=2)
+segments = LatentSegments(min_size=1, n_latents=16, namer="items", n_words=2)
 segments.fit(model.item_embeddings_, item_names=names)
 sizes = segments.segment_sizes_
 print(f"{len(sizes)} segments of {sizes.min()} to {sizes.max()} items")

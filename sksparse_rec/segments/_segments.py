@@ -61,7 +61,8 @@ class LatentSegments(
     n_latents : int, default=1
         Latents of an item that count in ``memberships_``, its strongest ones. With 1
         an item is in its own segment wholly or in none; with 3, say, an outlier has
-        memberships as well. Labels do not depend on it.
+        memberships as well. Labels do not depend on it. For ``layout`` take all of
+        them, with ``min_size=1``: otherwise popular items are on few pages.
     merge_threshold : float or None, default=0.95
         Groups are merged, most similar first, while the mean cosine between those of
         one segment and those of the other is at least this (average linkage). The
