@@ -124,7 +124,7 @@ def mean_at(curves, family, level, metric="recall@100"):
 
 
 def best_at(curves, level, allowed):
-    """Return the family with the best recall@100 at a level.
+    """Return the family with the best recall@100 in as many bytes as a level, or less.
 
     Parameters
     ----------
@@ -137,10 +137,14 @@ def best_at(curves, level, allowed):
     -------
     tuple of (str, float) or None
     """
-    found = {
-        family: mean_at(curves, family, level) for family in curves if allowed(family)
-    }
-    found = {family: score for family, score in found.items() if score is not None}
+    found = {}
+    for family in filter(allowed, curves):
+        # Quantisers end where every dimension has a byte.
+        sizes = [size for size in LEVELS if size <= level]
+        means = [mean_at(curves, family, size) for size in sizes]
+        means = [mean for mean in means if mean is not None]
+        if means:
+            found[family] = max(means)
     if not found:
         return None
     best = max(found, key=found.get)

@@ -154,7 +154,8 @@ def _choice(curves):
         f"""\
 ## What to choose
 
-The best recall@100 at each size, and that of CompresSAE beside it.
+The best recall@100 in each number of bytes, or in fewer, and that of CompresSAE beside
+it.
 
 {table(header, rows, n_texts=4)}""",
         _advice(curves),

@@ -243,6 +243,7 @@ def test_sizes_between_levels_belong_to_the_next_one():
     assert mean_at(curves, "pq", 16) == pytest.approx(0.6)
     assert best_at(curves, 16, lambda family: True)[0] == "pq"
     assert best_at(curves, 16, compresses_queries) == ("pca", 0.55)
+    assert best_at(curves, 512, lambda family: True) == ("pq", 0.9)
     # Only the seed that both sizes have; and nothing beyond the largest level.
     assert for_display(curves, ["pq", "pca", "sae-sparse"]) == {
         "faiss PQ": ([16, 192], [[0.5], [0.9]]),
