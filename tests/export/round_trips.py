@@ -4,6 +4,7 @@ A subclass says how its store is opened and asked:
 
 - ``make(where, **options)``: a store of this class at a place made of the folder
   ``where``, new or opened again;
+- ``signs``: those that it takes negative values with;
 - ``in_stock()``: the filter of items whose payload has ``in_stock`` 1;
 - ``broken_after(store, n)``: have the client raise a ConnectionError in the middle of
   the request after the n-th batch, until ``mended(store)``.
@@ -17,6 +18,7 @@ import pytest
 import scipy.sparse as sp
 
 from sksparse_rec import SparseIndex
+from sksparse_rec.export._signs import SIGNS
 
 M = 32
 BATCH = 16
@@ -48,11 +50,12 @@ class RoundTrips:
 
     signs = ("native", "split")
 
-    @pytest.fixture(params=("native", "split"))
-    def sign(self, request):
-        if request.param not in self.signs:
-            pytest.skip(f"takes no {request.param} signs")
-        return request.param
+    def pytest_generate_tests(self, metafunc):
+        if "sign" in metafunc.fixturenames:
+            metafunc.parametrize("sign", self.signs)
+        if "refusing_sign" in metafunc.fixturenames:
+            others = [sign for sign in SIGNS if sign not in self.signs]
+            metafunc.parametrize("refusing_sign", others)
 
     @pytest.fixture
     def store(self, tmp_path, sign):
@@ -90,6 +93,15 @@ class RoundTrips:
         with self.make_another(store, codes.shape[1]) as store:
             store.write(sae)
             self.assert_same(store, SparseIndex(codes), codes)
+
+    def test_negative_codes_are_refused(self, tmp_path, codes, refusing_sign):
+        with self.make(tmp_path, n_components=M, signs=refusing_sign) as store:
+            message = r"codes\[0, \d+\] is -.* signs='split'"
+            with pytest.raises(ValueError, match=message):
+                store.write(codes)
+            assert len(store) == 0
+            store.write(abs(codes))
+            assert len(store) == codes.shape[0]
 
     def make_another(self, store, n_components):
         """Return a store of another width, beside the fixture's."""
