@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 import scipy.sparse as sp
 
-from sksparse_rec._validation import Integral, check_length
+from sksparse_rec._validation import check_length
 from sksparse_rec.export._batches import Batches
 from sksparse_rec.export._ledger import alone_with
 from sksparse_rec.export._rerank import search_store
@@ -50,7 +50,7 @@ class Store(ABC):
     _finds_all = False
 
     def __init__(self, *, n_components, signs="native"):
-        self.n_components = _check_count(n_components, "n_components")
+        self.n_components = check_k(n_components, "n_components")
         if signs not in SIGNS:
             raise ValueError(f"signs must be one of {SIGNS}, got {signs!r}")
         self.signs = signs
@@ -127,7 +127,7 @@ class Store(ABC):
             payload,
             n_components=self.n_components,
             signs=self.signs,
-            batch_size=_check_count(batch_size, "batch_size"),
+            batch_size=check_k(batch_size, "batch_size"),
             refusal=self._refusal,
         )
         self._check_kind(batches.ids)
@@ -168,7 +168,7 @@ class Store(ABC):
         -----
         Equal scores go to the item with the lower position: the one written first.
         """
-        k, n = check_k(k), _check_count(n_candidates, "n_candidates")
+        k, n = check_k(k), check_k(n_candidates, "n_candidates")
         Q = check_length(Q, self.n_components, "Q", "n_components", least_rows=0)
         Q = sp.csr_array(Q, dtype=np.float64, copy=True)
         Q.sum_duplicates()
@@ -299,9 +299,3 @@ class Store(ABC):
             if len(best.ids):
                 return isinstance(best.ids[0], str)
         return self._id_kind() == "U"
-
-
-def _check_count(value, name):
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
-    return int(value)
