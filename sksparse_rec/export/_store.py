@@ -212,7 +212,8 @@ class Store(ABC):
         for start in range(0, len(ids), DELETED_AT_ONCE):
             self._delete(ids[start : start + DELETED_AT_ONCE])
 
-    def close(self):  # noqa: B027
+    @abstractmethod
+    def close(self):
         """Let go of what the store holds open; it cannot be used any more."""
 
     def __enter__(self):
@@ -267,11 +268,12 @@ class Store(ABC):
     def _place(self):
         """Return what tells this store from others of its class, as JSON writes it."""
 
+    @abstractmethod
+    def _check_where(self, where):
+        """Raise a TypeError or ValueError for what is no filter of the store."""
+
     def _check(self, batch):  # noqa: B027
         """Raise a ValueError for a ``Batch`` that the store does not take."""
-
-    def _check_where(self, where):  # noqa: B027
-        """Raise a TypeError or ValueError for what is no filter of the store."""
 
     def _finish(self):  # noqa: B027
         """Do what is due when all batches are written."""

@@ -151,6 +151,9 @@ class SeismicStore(Store):
         """Return the number of items."""
         return len(self._files.positions)
 
+    def close(self):
+        """Do nothing, as no file stays open."""
+
     def _check(self, batch):
         if any(batch.payload):
             raise ValueError(

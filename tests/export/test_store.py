@@ -22,8 +22,6 @@ from sksparse_rec.export._store import Store
 class DictStore(Store):
     """Items in a dict, searched in float32 as stores do."""
 
-    contents = None
-
     def __init__(self, contents, *, finds_all=False, exact=True, **options):
         super().__init__(**options)
         self.contents, self._finds_all, self.exact = contents, finds_all, exact
@@ -31,6 +29,12 @@ class DictStore(Store):
 
     def __len__(self):
         return len(self.contents)
+
+    def close(self):
+        pass
+
+    def _check_where(self, where):
+        assert callable(where)
 
     def _upsert(self, batch, positions):
         self.batches.append(batch)
