@@ -5,29 +5,27 @@ import json
 import os
 from pathlib import Path
 
-from sksparse_rec._files import locked, write_whole
+from sksparse_rec._files import write_whole
+from sksparse_rec.export._alone import alone
 
 FORMAT = 1
 
 
-@contextlib.contextmanager
 def alone_with(path):
-    """Be the only process that writes with this progress; None is nobody's.
+    """Return a block in which no other process writes with this progress.
+
+    None is nobody's.
 
     Raises
     ------
     BlockingIOError
         At once, if another one does.
     """
-    with contextlib.ExitStack() as stack:
-        if path is not None:
-            path = Path(os.path.realpath(path))
-            try:
-                stack.enter_context(locked(path.with_name(f".{path.name}.lock")))
-            except BlockingIOError as error:
-                reason = "Another process is writing with this progress"
-                raise BlockingIOError(error.errno, reason, str(path)) from None
-        yield
+    if path is None:
+        return contextlib.nullcontext()
+    path = Path(os.path.realpath(path))
+    lock = path.with_name(f".{path.name}.lock")
+    return alone(lock, path, "writing with this progress")
 
 
 class Ledger:

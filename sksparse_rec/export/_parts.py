@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from sksparse_rec._files import locked, sync, write_whole
+from sksparse_rec._files import sync, write_whole
+from sksparse_rec.export._alone import alone
 
 # Programs that read folders leave out what begins with an underscore or a dot.
 MANIFEST = "_manifest.json"
@@ -46,12 +47,8 @@ def only_writer(path):
     """
     path = Path(os.path.realpath(Path(path).expanduser()))
     path.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(locked(path.with_name(f".{path.name}.lock")))
-        except BlockingIOError as error:
-            reason = "Another process is writing this folder"
-            raise BlockingIOError(error.errno, reason, str(path)) from None
+    lock = path.with_name(f".{path.name}.lock")
+    with alone(lock, path, "writing this folder"):
         yield path
 
 

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from sksparse_rec._files import locked, read_arrays, write_arrays
+from sksparse_rec._files import read_arrays, write_arrays
 from sksparse_rec._sparse import rows_at
+from sksparse_rec.export._alone import alone
 
 SUFFIX = ".items.npz"
 
@@ -24,11 +25,6 @@ class Items(NamedTuple):
         return Items(
             self.ids[places], self.positions[places], rows_at(self.rows, places)
         )
-
-    @property
-    def end(self):
-        """The largest position and one."""
-        return int(self.positions[-1]) + 1 if len(self.positions) else 0
 
 
 class ItemFiles:
@@ -99,12 +95,7 @@ class ItemFiles:
     @contextlib.contextmanager
     def _alone(self):
         """Be the only process that changes the folder, which no other has changed."""
-        with contextlib.ExitStack() as stack:
-            try:
-                stack.enter_context(locked(self.folder / ".lock"))
-            except BlockingIOError as error:
-                reason = "Another process is writing this folder"
-                raise BlockingIOError(error.errno, reason, str(self.folder)) from None
+        with alone(self.folder / ".lock", self.folder, "writing this folder"):
             if not self._is_unchanged():
                 raise RuntimeError(
                     f"{self.folder} was changed by another store since this one was "
