@@ -69,10 +69,11 @@ class Batches:
         self.ids = _check_ids(own_ids if ids is None else ids, self.n_items)
         self.payload = Payload(payload, self.n_items)
 
-    def between(self, start):
-        """Yield the batches from the one that begins at a row."""
-        for first in range(start, self.n_items, self.batch_size):
-            yield self.at(first)
+    def between(self, start, stop=None):
+        """Yield the batches from a row to before another, or to the last."""
+        stop = self.n_items if stop is None else stop
+        for first in range(start, stop, self.batch_size):
+            yield self.at(first, stop)
 
     def at(self, start, stop=None):
         """Return the batch that begins at a row, and ends before another if given."""

@@ -165,8 +165,7 @@ class _Table:
 
     def between(self, part, schema):
         """Yield the last row and the table of the batches of a slice of rows."""
-        for start in range(part.start, part.stop, self.batches.batch_size):
-            batch = self.batches.at(start, part.stop)
+        for batch in self.batches.between(part.start, part.stop):
             yield batch.stop, self._table(batch, schema)
 
     def _table(self, batch, schema):
