@@ -192,8 +192,8 @@ def write_bulk(
     bulk = _Bulk(batches, form, int(items_per_part), int(bytes_per_part), on_part)
     with only_writer(path) as folder:
         parts = open_parts(folder, description, "codes")
-        for name, text in definitions.items():
-            file = parts.folder / name
+        for file_name, text in definitions.items():
+            file = parts.folder / file_name
             if not file.exists() or file.read_bytes() != text.encode():
                 _write_text(file, [text])
         bulk.write(parts)

