@@ -11,7 +11,7 @@ from sksparse_rec._validation import (
     validate_params,
 )
 from sksparse_rec.export._bulk_formats import FORMATS
-from sksparse_rec.export._signs import to_stored
+from sksparse_rec.export._signs import canonical, to_stored
 from sksparse_rec.retrieval import check_k
 
 
@@ -190,12 +190,9 @@ def _one_row(q):
     if not sp.issparse(q) or q.ndim == 1:
         q = np.atleast_2d(q.toarray() if sp.issparse(q) else np.asarray(q))
     q = check_length(q, q.shape[-1], "q", "n_components")
-    q = sp.csr_array(q, dtype=np.float64, copy=True)
     if q.shape[0] != 1:
         raise ValueError(f"q has {q.shape[0]} rows: ask one query at a time")
-    q.sum_duplicates()
-    q.eliminate_zeros()
-    return q
+    return canonical(q)
 
 
 def _by_name(row):

@@ -11,6 +11,11 @@ def stored_width(n_components, signs):
     return 2 * n_components if signs == "split" else n_components
 
 
+def vector_name(n_components, signs):
+    """Return the name of a vector, which tells its width and signs."""
+    return f"codes_{n_components}" + ("_split" if signs == "split" else "")
+
+
 def to_stored(rows, signs):
     """Return codes as a store gets them.
 
@@ -44,6 +49,14 @@ def from_stored(rows, n_components, signs):
         columns = columns - n_components * is_negative.astype(columns.dtype)
     shape = rows.shape[0], n_components
     return sorted_rows(sp.csr_array((data, columns, rows.indptr), shape=shape))
+
+
+def canonical(Q):
+    """Return a csr_array of float64, a copy, columns ascending and without zeros."""
+    Q = sp.csr_array(Q, dtype=np.float64, copy=True)
+    Q.sum_duplicates()
+    Q.eliminate_zeros()
+    return Q
 
 
 def sorted_rows(rows):

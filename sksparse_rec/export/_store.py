@@ -3,13 +3,12 @@
 from abc import ABC, abstractmethod
 
 import numpy as np
-import scipy.sparse as sp
 
 from sksparse_rec._validation import check_length
 from sksparse_rec.export._batches import Batches
 from sksparse_rec.export._ledger import alone_with
 from sksparse_rec.export._rerank import search_store
-from sksparse_rec.export._signs import SIGNS, stored_width
+from sksparse_rec.export._signs import SIGNS, canonical, stored_width
 from sksparse_rec.export._writing import write_batches
 from sksparse_rec.retrieval import check_k
 from sksparse_rec.retrieval._ids import as_ids
@@ -170,9 +169,7 @@ class Store(ABC):
         """
         k, n = check_k(k), check_k(n_candidates, "n_candidates")
         Q = check_length(Q, self.n_components, "Q", "n_components", least_rows=0)
-        Q = sp.csr_array(Q, dtype=np.float64, copy=True)
-        Q.sum_duplicates()
-        Q.eliminate_zeros()
+        Q = canonical(Q)
         if where is not None:
             self._check_where(where)
         answers = search_store(self, Q, k, n, where)

@@ -18,6 +18,7 @@ from sksparse_rec.export._milvus_parts import (
     position_filter,
 )
 from sksparse_rec.export._rerank import Found
+from sksparse_rec.export._signs import vector_name
 from sksparse_rec.export._store import Store
 
 # A field like those of ids and positions: Milvus Lite keeps values of dynamic fields
@@ -140,9 +141,7 @@ class MilvusStore(Store):
     def __init__(self, client, collection="codes", *, n_components, signs="split"):
         super().__init__(n_components=n_components, signs=signs)
         self._milvus = import_optional("pymilvus", "MilvusStore", "milvus")
-        self.vector_name = f"codes_{self.n_components}"
-        if self.signs == "split":
-            self.vector_name += "_split"
+        self.vector_name = vector_name(self.n_components, self.signs)
         self._collection, self._kind = collection, None
         self._is_own = isinstance(client, str | os.PathLike)
         self._server = None

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from sksparse_rec.export._qdrant_client import ClientPoints
 from sksparse_rec.export._qdrant_edge import EdgePoints
 from sksparse_rec.export._rerank import Found
-from sksparse_rec.export._signs import sorted_rows
+from sksparse_rec.export._signs import sorted_rows, vector_name
 from sksparse_rec.export._store import Store
 
 # Values of every payload: the id, if it is a string, and the position.
@@ -130,9 +130,7 @@ class QdrantStore(Store):
 
     def __init__(self, location, *, n_components, signs="native", collection=None):
         super().__init__(n_components=n_components, signs=signs)
-        self.vector_name = f"codes_{self.n_components}"
-        if self.signs == "split":
-            self.vector_name += "_split"
+        self.vector_name = vector_name(self.n_components, self.signs)
         if isinstance(location, str | os.PathLike):
             if collection is not None:
                 raise ValueError(
