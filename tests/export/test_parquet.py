@@ -13,9 +13,7 @@ import scipy.sparse as sp
 import sklearn
 
 from sksparse_rec import CompressedELSA, CompressedELSACV
-from sksparse_rec.datasets import (
-    load_interactions,
-)
+from sksparse_rec.datasets import load_interactions
 from sksparse_rec.export import recommend_to_parquet
 
 
