@@ -154,6 +154,7 @@ class RoundTrips:
         np.testing.assert_array_equal(ids, np.full((2, 3), -1))
         assert np.isneginf(scores).all()
         assert len(store) == 0
+        assert len(store._between(0, 5, None).ids) == 0
 
     @pytest.mark.parametrize("kind", [int, str])
     def test_own_ids(self, store, codes, kind):

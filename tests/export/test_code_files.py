@@ -136,6 +136,13 @@ def test_batches_do_not_count(codes, path, tmp_path, monkeypatch):
     assert pq.read_table(path).equals(pq.read_table(tmp_path / "other"))
 
 
+def test_large_integers_stay_exact(codes, path):
+    """In a column without floats."""
+    numbers = [2**53 + 1 + i for i in range(N)]
+    write_parquet(codes, path, payload={"a": numbers})
+    assert pq.read_table(path)["a"].to_pylist() == numbers
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

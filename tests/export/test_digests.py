@@ -33,6 +33,8 @@ VALUES = {
     "sparse, edited": sp.csr_array(TABLE * (TABLE != 59)),
     "steer": {"comedy": 0.5},
     "steer more": {"comedy": 0.6},
+    "what JSON lacks": slice(3),
+    "other such": slice(4),
 }
 
 
@@ -58,6 +60,9 @@ def test_equal_values(tmp_path):
     S = sp.csr_array(TABLE)
     assert digest_of(S.tocsc()) == digest_of(sp.csr_matrix(S)) == digest_of(S)
     assert digest_of({"b": np.float64(1), "a": 2}) == digest_of({"a": 2, "b": 1.0})
+    assert digest_of({"a": np.int64(2), "b": TABLE[0]}) == digest_of(
+        {"a": 2, "b": [0.0, 1.0, 2.0]}
+    )
     frame = pl.DataFrame({"a": [1.0, 2], "b": [3.0, 4]})
     assert digest_of(frame) == digest_of(pd.DataFrame({"a": [1.0, 2], "b": [3.0, 4]}))
     assert digest_of(frame) != digest_of(frame[::-1])

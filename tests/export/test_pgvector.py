@@ -469,7 +469,8 @@ class TestIndex:
 
 
 @pytest.mark.parametrize(
-    "table", ["", ("a", "b", "c"), ("a", ""), "a\0", "a%", "ž" * 32]
+    "table",
+    ["", ("a", "b", "c"), ("a", ""), "a\0", "a%", "ž" * 32, "_sksparse_rec_batch"],
 )
 def test_names_that_are_none(table):
     with pytest.raises(ValueError, match="table"):

@@ -174,6 +174,14 @@ def test_something_else_in_the_folder(open_folder, tmp_path):
     assert [file.name for file in (tmp_path / "qdrant").iterdir()] == ["mine"]
 
 
+def test_a_damaged_folder(open_folder, tmp_path):
+    """What Qdrant says of it is passed on."""
+    open_folder().close()
+    (tmp_path / "qdrant" / "edge_config.json").write_text("{")
+    with pytest.raises(Exception, match=r"edge_config\.json"):
+        open_folder()
+
+
 def test_a_folder_is_open_once(open_folder):
     with open_folder(), pytest.raises(BlockingIOError, match="open already"):
         open_folder()

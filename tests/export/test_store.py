@@ -385,10 +385,10 @@ def test_payloads_of_all_kinds():
 
 def test_values_of_payloads():
     values = [None, np.nan, pd.NA, pd.NaT, np.bool_(True), np.float32(0.5), "x"]
-    values += [(1, "a"), np.array([1.5, 2]), [], np.int8(3), True]
+    values += [(1, "a"), np.array([1.5, 2]), [], [np.int8(2)], np.int8(3), True]
     found = Payload({"v": values}, len(values)).records(0, len(values))
-    expected = [{"v": v} for v in (True, 0.5, "x", [1, "a"], [1.5, 2.0], [], 3, True)]
-    assert found == [{}] * 4 + expected
+    expected = [True, 0.5, "x", [1, "a"], [1.5, 2.0], [], [2], 3, True]
+    assert found == [{}] * 4 + [{"v": v} for v in expected]
     assert json.loads(json.dumps(found)) == found
     assert found[4]["v"] is True
     assert type(found[-2]["v"]) is int
