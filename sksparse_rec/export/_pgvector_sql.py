@@ -30,7 +30,6 @@ COUNT = "SELECT count(*) FROM {table}"
 POSITIONS = "SELECT id, position FROM {table} WHERE id = ANY(%s)"
 END = "SELECT coalesce(max(position) + 1, 0) FROM {table}"
 DELETE = "DELETE FROM {table} WHERE id = ANY(%s)"
-COMMENT_OF = "SELECT obj_description(to_regclass(%s::text), 'pg_class')"
 HAS_INDEX = """SELECT EXISTS (
     SELECT FROM pg_index
     JOIN pg_class ON pg_class.oid = indexrelid

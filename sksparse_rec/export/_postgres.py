@@ -22,8 +22,8 @@ class Table:
     name : str or (str, str)
         The table, or its schema and the table.
     check : callable
-        Gets the comment of the table, or None, before anything is done with the table,
-        and raises if it is not the right one.
+        Gets the comment of the table, or None, before anything is done with the table.
+        Returns the kind of the ids, and raises if the table is not the right one.
     """
 
     def __init__(self, connection, name, check):
@@ -60,13 +60,14 @@ class Table:
         if self._conninfo is not None and self._opened is not None:
             self._opened.close()
 
-    def exists(self, cursor):
-        """Tell whether there is such a table, and raise if it is not the right one."""
+    def kind(self, cursor):
+        """Return the kind of the ids, None where there is no table.
+
+        Raises if it is not the right one.
+        """
         cursor.execute(LOOK, {"name": self.name})
         is_there, comment = cursor.fetchone()
-        if is_there:
-            self._check(comment)
-        return is_there
+        return self._check(comment) if is_there else None
 
     def sql(self, template, **parts):
         """Return a statement in which ``{table}``, ``{stage}`` and parts are put."""
@@ -105,7 +106,7 @@ class Table:
     def read(self, statement, parameters=()):
         """Return the rows of a statement; none where there is no table."""
         with self.reading() as cursor:
-            if not self.exists(cursor):
+            if self.kind(cursor) is None:
                 return []
             return cursor.execute(statement, parameters, binary=True).fetchall()
 

@@ -192,7 +192,7 @@ class PgvectorStore(Store):
         rows = copy_rows(batch.ids.tolist(), positions.tolist(), batch.rows, payload)
         sql = self._table.sql
         with self._table.writing() as cursor:
-            if not self._table.exists(cursor):
+            if self._table.kind(cursor) is None:
                 self._create(cursor, batch.ids.dtype.kind)
             cursor.execute(sql(statements.CREATE_STAGE))
             with cursor.copy(sql(statements.COPY)) as stream:
@@ -219,7 +219,7 @@ class PgvectorStore(Store):
         table = self._table
         try:
             with table.writing() as cursor:
-                if table.exists(cursor):
+                if table.kind(cursor) is not None:
                     cursor.execute(table.sql(statements.CREATE_INDEX))
         except table.psycopg.errors.ProgramLimitExceeded as error:
             raise ValueError(
@@ -233,7 +233,7 @@ class PgvectorStore(Store):
         statement = self._table.sql(template, where=where)
         answers = []
         with self._table.reading() as cursor:
-            if not self._table.exists(cursor):
+            if self._table.kind(cursor) is None:
                 return [self._found([])] * Q.shape[0]
             if by_index:
                 _look_further(cursor, n)
@@ -263,8 +263,8 @@ class PgvectorStore(Store):
             cursor.execute(self._table.sql(statements.DELETE), [ids.tolist()])
 
     def _id_kind(self):
-        rows = self._table.read(statements.COMMENT_OF, [self._table.name])
-        return self._kind_in(rows[0][0]) if rows else None
+        with self._table.reading() as cursor:
+            return self._table.kind(cursor)
 
     def _kind_in(self, comment):
         """Return the kind of the ids, and raise for a table of something else."""
