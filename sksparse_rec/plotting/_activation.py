@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
 from sksparse_rec._validation import as_row
-from sksparse_rec.plotting._axes import STYLES, import_pyplot
+from sksparse_rec.plotting._axes import STYLES, use_axes
 from sksparse_rec.plotting._text import axes_size, shorten, text_width
 
 # Of bars that match a segment, of those that match none, and of the line at zero.
@@ -244,12 +244,8 @@ class LatentActivationDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        pyplot = import_pyplot(f"{type(self).__name__}.plot")
         n = len(self.latents)
-        if ax is None:
-            size = (7.5, 1.1 + 0.3 * max(n, 3))
-            _, ax = pyplot.subplots(figsize=size, layout="constrained")
-        self.ax_, self.figure_ = ax, ax.figure
+        ax = use_axes(self, ax, (7.5, 1.1 + 0.3 * max(n, 3)))
         style = {"height": 0.72, "color": self._colors()} | (bar_kw or {})
         self.bars_ = ax.barh(np.arange(n), self.activations, **style)
         ax.set_ylim(max(n, 1) - 0.4, -0.6)

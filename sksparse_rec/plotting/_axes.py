@@ -29,6 +29,29 @@ def import_pyplot(purpose):
     return plt
 
 
+def use_axes(display, ax, figsize=None):
+    """Set ``ax_`` and ``figure_`` of a display to what it is drawn on.
+
+    Parameters
+    ----------
+    display : object
+        Its class is named where matplotlib is missing.
+    ax : matplotlib Axes or None
+        None makes a figure.
+    figsize : (float, float), default=None
+        Of that figure, in inches; None is matplotlib's default.
+
+    Returns
+    -------
+    ax : matplotlib Axes
+    """
+    pyplot = import_pyplot(f"{type(display).__name__}.plot")
+    if ax is None:
+        _, ax = pyplot.subplots(figsize=figsize, layout="constrained")
+    display.ax_, display.figure_ = ax, ax.figure
+    return ax
+
+
 def curves_on(ax, gid):
     """Return the lines that displays of one kind have drawn, marked by ``gid``."""
     return [line for line in ax.lines if line.get_gid() == gid]

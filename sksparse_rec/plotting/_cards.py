@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sksparse_rec._validation import as_row
-from sksparse_rec.plotting._axes import STYLES, import_pyplot
+from sksparse_rec.plotting._axes import STYLES, use_axes
 from sksparse_rec.plotting._text import axes_size, fit, shorten, text_height
 
 INK, MUTED_INK = "#222222", "#5f5f5f"
@@ -258,13 +258,10 @@ class SegmentLayoutDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        pyplot = import_pyplot(f"{type(self).__name__}.plot")
         n_rows, n_cards = len(self.item_names), max(map(len, self.item_names))
-        if ax is None:
-            head = HEAD if self.title else 0.05
-            size = CARD_WIDTH * max(n_cards, 3) + 0.3, ROW_HEIGHT * n_rows + head
-            _, ax = pyplot.subplots(figsize=size, layout="constrained")
-        self.ax_, self.figure_ = ax, ax.figure
+        head = HEAD if self.title else 0.05
+        size = CARD_WIDTH * max(n_cards, 3) + 0.3, ROW_HEIGHT * n_rows + head
+        ax = use_axes(self, ax, size)
         if self.title:
             ax.set_title(self.title, loc="left", fontsize=TITLE_SIZE + 1)
         ax.set_axis_off()

@@ -12,6 +12,7 @@ from sksparse_rec.plotting._axes import (
     import_pyplot,
     label_sizes,
     tidy,
+    use_axes,
 )
 from sksparse_rec.plotting._evaluation import compression_curves
 from sksparse_rec.plotting._labels import Name, label_ends
@@ -288,11 +289,7 @@ default=("sparse", "reconstructed")
             raise ValueError(
                 f"labels must be 'direct', 'legend' or None, got {labels!r}"
             )
-        pyplot = import_pyplot(f"{type(self).__name__}.plot")
-        if ax is None:
-            size = (7.5, max(4.4, 1 + 0.25 * len(self.curves)))
-            _, ax = pyplot.subplots(figsize=size, layout="constrained")
-        self.ax_, self.figure_ = ax, ax.figure
+        use_axes(self, ax, (7.5, max(4.4, 1 + 0.25 * len(self.curves))))
         self._draw_curves(spread, line_kw or {})
         self._draw_uncompressed()
         self._label_axes()

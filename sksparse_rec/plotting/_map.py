@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sksparse_rec.plotting._axes import STYLES, import_pyplot
+from sksparse_rec.plotting._axes import STYLES, import_pyplot, use_axes
 from sksparse_rec.plotting._map_geometry import (
     circle_radii,
     half_extents,
@@ -235,10 +235,7 @@ class SegmentMapDisplay:
         ImportError
             If matplotlib is not installed.
         """
-        pyplot = import_pyplot(f"{type(self).__name__}.plot")
-        if ax is None:
-            _, ax = pyplot.subplots(figsize=(9, 7), layout="constrained")
-        self.ax_, self.figure_ = ax, ax.figure
+        ax = use_axes(self, ax, (9, 7))
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_color("#dddddd")
         ax.set_xlabel("area: number of items", color=MUTED_INK, fontsize=9)

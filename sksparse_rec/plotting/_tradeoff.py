@@ -7,9 +7,9 @@ from sksparse_rec.plotting._axes import (
     STYLES,
     curves_on,
     draw_baseline,
-    import_pyplot,
     label_sizes,
     tidy,
+    use_axes,
 )
 
 # Marks the curves of displays among whatever else is on the axes.
@@ -232,10 +232,7 @@ class SparsityPathDisplay:
             raise ValueError(
                 f"spread must be 'both', 'band', 'points' or None, got {spread!r}"
             )
-        pyplot = import_pyplot(f"{type(self).__name__}.plot")
-        if ax is None:
-            _, ax = pyplot.subplots(layout="constrained")
-        self.ax_, self.figure_ = ax, ax.figure
+        use_axes(self, ax)
         order = np.argsort(self.bytes_per_item, kind="stable")
         sizes = np.asarray(self.bytes_per_item)[order]
         levels = np.asarray(self.n_nonzero)[order]
