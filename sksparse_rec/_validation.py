@@ -270,6 +270,13 @@ def check_length(Z, n_columns, name, meaning, least_rows=1):
     return sp.csr_array(Z) if sp.issparse(Z) else Z
 
 
+def check_share(number, name):
+    """Raise if something is no number from 0 to 1."""
+    is_number = isinstance(number, Real) and not isinstance(number, bool)
+    if not (is_number and 0 <= number <= 1):
+        raise ValueError(f"{name} must be a number from 0 to 1, got {number!r}")
+
+
 def _widened(X):
     """Return a matrix whose conversion to CSR, which sums duplicates, is exact."""
     narrow = sp.issparse(X) and X.format == "coo"

@@ -2,7 +2,7 @@
 
 from sklearn.utils.validation import check_is_fitted
 
-from sksparse_rec._validation import Real
+from sksparse_rec._validation import check_share
 from sksparse_rec.retrieval import check_k
 from sksparse_rec.segments._frame import page_frame
 from sksparse_rec.segments._layout import lay_out
@@ -135,7 +135,7 @@ class PagesMixin(RankingMixin):
         check_is_fitted(self)
         n_rows, k = check_k(n_rows, "n_rows"), check_k(k)
         min_items = min(check_k(min_items, "min_items"), k)
-        _check_share(diversity, "diversity")
+        check_share(diversity, "diversity")
         X = self._check_profiles(X)
         filters = self._filters(X.shape[0], seen, allow, deny)
         shelves = self._shelves(item_embeddings, popularity)
@@ -150,9 +150,3 @@ class PagesMixin(RankingMixin):
         if as_frame:
             return page_frame(pages, self.segment_names_, self.item_names_)
         return pages
-
-
-def _check_share(number, name):
-    is_share = isinstance(number, Real) and not isinstance(number, bool)
-    if not (is_share and 0 <= number <= 1):
-        raise ValueError(f"{name} must be a number from 0 to 1, got {number!r}")

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sksparse_rec._validation import Real
+from sksparse_rec._validation import check_share
 from sksparse_rec.segments._matching import drift_report
 from sksparse_rec.segments._names import unique_names
 
@@ -64,9 +64,7 @@ class TransferMixin:
                 f"previous must be a LatentSegments, got {type(previous).__name__}"
             )
         check_is_fitted(previous)
-        is_share = isinstance(min_overlap, Real) and not isinstance(min_overlap, bool)
-        if not is_share or not 0 <= min_overlap <= 1:
-            raise ValueError(f"min_overlap must be from 0 to 1, got {min_overlap!r}")
+        check_share(min_overlap, "min_overlap")
         return drift_report(self, previous, min_overlap, previous_items)
 
     def transfer(self, previous, *, previous_items=None, min_overlap=0.25):
