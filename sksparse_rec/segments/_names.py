@@ -8,10 +8,9 @@ from sklearn.utils import Bunch
 from sksparse_rec.segments._assignment import pair_latents
 from sksparse_rec.segments._words import best_words
 
-# Where names come from if ``namer`` does not say: the first that has something to say.
-SOURCES = ("tags", "texts", "anchors", "items", "ids")
-# The arguments of ``fit`` that a source needs.
-NEEDS = {
+# Where names come from, in the order in which they are asked if ``namer`` does not say:
+# the argument of ``fit`` and the field of ``Material`` that each needs.
+SOURCES = {
     "tags": ("item_tags", "tags"),
     "texts": ("item_texts", "words"),
     "anchors": ("anchors", "anchors"),
@@ -23,8 +22,8 @@ N_FACTS = 20
 
 def check_namer(namer, material):
     """Raise if names are to be made of what there is not."""
-    if isinstance(namer, str) and namer in NEEDS:
-        argument, field = NEEDS[namer]
+    if isinstance(namer, str) and namer in SOURCES:
+        argument, field = SOURCES[namer]
         if getattr(material, field) is None:
             raise ValueError(f"namer={namer!r} needs {argument}: pass it to fit")
 
@@ -120,8 +119,9 @@ def name_segments(namer, n_words, partition, material, known=None):
             for pair, fact in zip(pairs, facts, strict=True)
         ]
     first = () if namer is None else (namer,)
+    sources = () if namer == "ids" else (*first, *SOURCES)
     facts = describe(partition, material, n_words)
-    return [_name(fact, (*first, *SOURCES), n_words) for fact in facts]
+    return [_name(fact, sources, n_words) for fact in facts]
 
 
 def _checked(name, fact):
@@ -135,7 +135,7 @@ def _checked(name, fact):
 
 
 def _name(fact, sources, n_words):
-    """Return the name by the first source that has one; ids always have."""
+    """Return the name by the first source that has one, or the id."""
     for source in sources:
         if source == "tags" and fact.tags:
             return ", ".join(fact.tags)
@@ -145,8 +145,6 @@ def _name(fact, sources, n_words):
             return fact.anchor_name if fact.sign > 0 else f"not {fact.anchor_name}"
         if source == "items" and fact.item_names:
             return ", ".join(fact.item_names[:n_words])
-        if source == "ids":
-            break
     return fact.id
 
 
