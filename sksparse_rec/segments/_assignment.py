@@ -46,6 +46,19 @@ def unit_rows(X):
     return normalize_rows(sp.csr_array((data, X.indices, X.indptr), shape=X.shape))
 
 
+def sum_by_label(X, labels, n_labels):
+    """Return the sums of the rows of each label, CSR of shape (n_labels, n_columns).
+
+    Rows with label -1 count nowhere.
+    """
+    members = np.flatnonzero(labels >= 0)
+    ones = np.ones(len(members))
+    shape = n_labels, X.shape[0]
+    sums = sp.csr_array((ones, (labels[members], members)), shape=shape) @ X
+    sums.sort_indices()
+    return sums
+
+
 def mean_directions(unit, labels, n_labels):
     """Return the mean of the unit rows of each label, scaled to unit length.
 
@@ -62,12 +75,8 @@ def mean_directions(unit, labels, n_labels):
     directions : csr_array of shape (n_labels, n_components), float64
         Empty rows for labels without items, and where opposite items cancel.
     """
-    members = np.flatnonzero(labels >= 0)
-    ones = np.ones(len(members))
-    shape = n_labels, unit.shape[0]
-    sums = sp.csr_array((ones, (labels[members], members)), shape=shape) @ unit
+    sums = sum_by_label(unit, labels, n_labels)
     sums.eliminate_zeros()
-    sums.sort_indices()
     return normalize_rows(sums)
 
 
@@ -109,10 +118,10 @@ def segments_of_pairs(pairs, clusters, sizes, min_size, n_pairs):
     return pair_segments, first[kept]
 
 
-def labels_of(X, pair_segments):
-    """Return the segment of each row's dominant pair, -1 for none."""
+def labels_of(pairs, pair_segments):
+    """Return the segments of dominant pairs, -1 for none."""
     # The last entry is that of rows of zeros, whose pair is -1.
-    return np.append(pair_segments, -1)[dominant_pairs(X)]
+    return np.append(pair_segments, -1)[pairs]
 
 
 def memberships_of(X, pair_segments, n_segments, n_latents):

@@ -7,6 +7,7 @@ import scipy.sparse as sp
 
 from sksparse_rec.segments._assignment import (
     dominant_pairs,
+    labels_of,
     mean_directions,
     memberships_of,
     pair_latents,
@@ -99,8 +100,7 @@ def _group(X):
 
 
 def _partition(groups, pair_segments, first_pairs):
-    # The last entry is that of rows of zeros, whose pair is -1.
-    labels = np.append(pair_segments, -1)[groups.dominant]
+    labels = labels_of(groups.dominant, pair_segments)
     members = invert_members(groups.unit, labels, pair_segments, len(first_pairs))
     return Partition(labels, first_pairs, members)
 
@@ -115,7 +115,7 @@ def _merge(estimator, groups, material):
         return np.empty((0, 4)), np.arange(n_groups), {}
     pair_groups = np.full(2 * groups.unit.shape[1], -1, dtype=np.int64)
     pair_groups[groups.pairs] = np.arange(n_groups)
-    labels = np.append(pair_groups, -1)[groups.dominant]
+    labels = labels_of(groups.dominant, pair_groups)
     tables, names = [mean_directions(groups.unit, labels, n_groups)], {}
     if estimator.embedder is not None:
         partition = _partition(groups, pair_groups, groups.pairs)

@@ -24,6 +24,7 @@ from sksparse_rec._validation import (
 )
 from sksparse_rec.models._base import DocumentationLinkMixin
 from sksparse_rec.segments._assignment import (
+    dominant_pairs,
     labels_of,
     memberships_of,
 )
@@ -331,7 +332,7 @@ class LatentSegments(
         """
         check_is_fitted(self)
         X = _as_csr(check_embeddings(X, estimator=self))
-        return labels_of(X, self.pair_segments_)
+        return labels_of(dominant_pairs(X), self.pair_segments_)
 
     @property
     def segment_parts_(self):

@@ -9,6 +9,7 @@ from sklearn.base import clone
 from sklearn.feature_extraction.text import CountVectorizer
 
 from sksparse_rec._sparse import row_indices
+from sksparse_rec.segments._assignment import sum_by_label
 
 # Weights below this are none.
 ROUNDING = 1e-12
@@ -110,11 +111,7 @@ def class_tfidf(counts, labels, n_labels):
     weights, shares : csr_array of shape (n_labels, n_words), float64
         Of the same pattern; ``shares`` are the ``f_wg``.
     """
-    members = np.flatnonzero(labels >= 0)
-    ones = np.ones(len(members))
-    shape = n_labels, len(labels)
-    totals = sp.csr_array((ones, (labels[members], members)), shape=shape) @ counts
-    totals.sort_indices()
+    totals = sum_by_label(counts, labels, n_labels)
     of_word = counts.sum(axis=0)
     overall = (of_word / max(of_word.sum(), 1e-300))[totals.indices]
     shares = totals.data / totals.sum(axis=1)[row_indices(totals)]
