@@ -5,7 +5,7 @@ import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
 from sksparse_rec._numerics.vectors import unit_rows
-from sksparse_rec._sparse import row_indices
+from sksparse_rec._sparse import scale_rows
 from sksparse_rec._validation import (
     as_row,
     check_embeddings,
@@ -163,7 +163,7 @@ class HistoryExplanationMixin:
         """
         slopes = getattr(self, "item_slopes_", None)
         if slopes is not None:
-            rows.data *= slopes[items][row_indices(rows)]
+            rows = scale_rows(rows, slopes[items])
         length = np.linalg.norm(profile)
         if not self._is_calibrated or length == 0:
             return rows

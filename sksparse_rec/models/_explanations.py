@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 
-from sksparse_rec._sparse import row_indices
+from sksparse_rec._sparse import row_indices, scale_columns, scale_rows
 
 
 def split_by_latent(rows, profile):
@@ -19,8 +19,7 @@ def split_by_latent(rows, profile):
     -------
     csr_array of shape (n_asked, n_components), float64
     """
-    data = rows.data * profile[rows.indices]
-    return sp.csr_array((data, rows.indices.copy(), rows.indptr.copy()), rows.shape)
+    return scale_columns(rows, profile)
 
 
 def split_by_history(rows, history, seen):
@@ -38,9 +37,7 @@ def split_by_history(rows, history, seen):
     -------
     csr_array of shape (n_asked, n_items), float64
     """
-    weighted = seen.copy()
-    weighted.data = seen.data * history.data[row_indices(seen)]
-    shares = sp.coo_array(rows @ weighted.T)
+    shares = sp.coo_array(rows @ scale_rows(seen, history.data).T)
     place = shares.row, history.indices[shares.col]
     return sp.csr_array((shares.data, place), shape=(rows.shape[0], history.shape[1]))
 
