@@ -85,7 +85,9 @@ class HistoryExplanationMixin:
             "by_latent": split_by_latent(rows, profile),
             "by_history": split_by_history(rows, self._weighted(history), seen),
         }
-        labels = Labels(asked, names, getattr(self, "anchors_", None))
+        labels = Labels(
+            asked, names, getattr(self, "anchors_", None), n_items=A.shape[0]
+        )
         return _explanation(rows, parts, labels, segments)
 
     def without(self, x, item, k=10, *, exclude_seen=True, allow=None, deny=None):
@@ -143,7 +145,7 @@ class HistoryExplanationMixin:
             parts |= {when: ids, f"scores_{when}": scores}
         compared = compare_lists(parts["before"], parts["after"])
         parts |= dict(zip(("entered", "left", "moved"), compared, strict=True))
-        return ListChange(Labels(removed, names), **parts)
+        return ListChange(Labels(removed, names, n_items=history.shape[1]), **parts)
 
     def _one_history(self, x, method):
         x = as_row(x)
@@ -231,7 +233,8 @@ class CodeExplanationMixin:
             raise ValueError(
                 f"x must be one vector, got {x.shape[0]} rows: call explain for each"
             )
-        asked = item_positions(items, self.item_embeddings_.shape[0])
+        n_items = self.item_embeddings_.shape[0]
+        asked = item_positions(items, n_items)
         rows = self._compared_rows(asked, space)
         profile = encode(x)
         profile = profile.toarray() if sp.issparse(profile) else np.asarray(profile)
@@ -241,16 +244,15 @@ class CodeExplanationMixin:
             decoder = self.components_.astype(np.float64)
             parts["by_feature"] = split_by_feature(rows, query, decoder)
         features = getattr(self, "feature_names_in_", None)
-        labels = Labels(asked, feature_names=features)
+        labels = Labels(asked, feature_names=features, n_items=n_items)
         return _explanation(rows, parts, labels, segments)
 
 
 def _explanation(rows, parts, labels, segments):
     """Return the parts, and by segment where there are segments."""
     if segments is not None:
-        check_is_fitted(segments, "pair_segments_")
+        check_segments(segments, rows.shape[1])
         pairs, names = segments.pair_segments_, list(segments.segment_names_)
-        _check_columns(len(pairs) // 2, rows.shape[1])
         split = split_by_segment(rows, parts["by_latent"], pairs, len(names))
         parts = parts | {"by_segment": split}
         labels = labels._replace(segment_names=names)
@@ -258,7 +260,10 @@ def _explanation(rows, parts, labels, segments):
     return Explanation(labels, **parts)
 
 
-def _check_columns(n_fitted, n_components):
+def check_segments(segments, n_components):
+    """Raise if segments are not fitted, or on embeddings of another width."""
+    check_is_fitted(segments, "pair_segments_")
+    n_fitted = len(segments.pair_segments_) // 2
     if n_fitted != n_components:
         raise ValueError(
             f"segments were fitted on embeddings of {n_fitted} columns, but those of "

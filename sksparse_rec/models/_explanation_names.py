@@ -23,20 +23,23 @@ class Labels(NamedTuple):
     anchors: Any = None  # for each latent the item that it started from
     segment_names: Any = None
     feature_names: Any = None
+    n_items: int | None = None  # of the catalogue
 
     def with_names(self, item_names, latent_names=None):
         """Return a function from a way and positions to names."""
+        check_n_names(item_names, self.n_items, "item")
         own = self.item_names if item_names is None else np.asarray(item_names, object)
 
         def names_of(way, positions):
             if way == "history":
-                return _name(own, positions, "item")
+                return names_at(own, positions, "item")
             if way == "feature":
-                return _name(self.feature_names, positions, "feature")
+                return names_at(self.feature_names, positions, "feature")
             if way == "segment":
-                return _name([*self.segment_names, NO_SEGMENT], positions, "segment")
+                names = [*self.segment_names, NO_SEGMENT]
+                return names_at(names, positions, "segment")
             if latent_names is not None:
-                return _name(latent_names, positions, "latent")
+                return names_at(latent_names, positions, "latent")
             return names_of_latents(positions, self.anchors, own)
 
         return names_of
@@ -56,7 +59,7 @@ def names_of_latents(latents, anchors=None, item_names=None):
     -------
     names : list of str
     """
-    names = _name(None, latents, "latent")
+    names = names_at(None, latents, "latent")
     if anchors is None or item_names is None:
         return names
     found = np.asarray(anchors)[np.asarray(latents, dtype=np.int64)]
@@ -66,10 +69,39 @@ def names_of_latents(latents, anchors=None, item_names=None):
     ]
 
 
-def _name(names, positions, kind):
+def check_n_names(names, n, kind):
+    """Raise unless there are ``n`` names; None of either is not checked."""
+    if names is not None and n is not None and len(names) != n:
+        raise ValueError(f"{kind}_names has {len(names)} names for {n} {kind}s")
+
+
+def names_at(names, positions, kind):
+    """Return names by position, as ``"item 3"`` where there are none.
+
+    Parameters
+    ----------
+    names : array-like of shape (n,) or None
+    positions : array-like of int
+    kind : str
+        What it is that has a name: "item", "segment".
+
+    Returns
+    -------
+    names : list of str
+
+    Raises
+    ------
+    ValueError
+        If a position is beyond the names.
+    """
     positions = np.asarray(positions, dtype=np.int64).tolist()
     if names is None:
         return [f"{kind} {position}" for position in positions]
+    last = max(positions, default=-1)
+    if last >= len(names):
+        raise ValueError(
+            f"{kind}_names has {len(names)} names, but the {kind}s go up to {last}"
+        )
     return [str(names[position]) for position in positions]
 
 

@@ -7,6 +7,7 @@ from sklearn.utils import Bunch
 from sksparse_rec._optional import import_optional
 from sksparse_rec.models._explanation_names import (
     WAYS,
+    check_n_names,
     digits_for,
     enumeration,
     quoted,
@@ -110,12 +111,13 @@ class Explanation(_Result):
         Raises
         ------
         ValueError
-            If there is no such way to split.
+            If there is no such way to split, or if there are more or fewer names than
+            items or latents.
         ImportError
             If pandas is not installed.
         """
         pandas = import_optional("pandas", "Explanation.to_frame", "data")
-        names_of = self._labels.with_names(item_names, latent_names)
+        names_of = self._with_names(item_names, latent_names)
         item_names = names_of("history", self.positions)
         tables = []
         for row, (item, item_name) in enumerate(
@@ -154,11 +156,11 @@ class Explanation(_Result):
         Raises
         ------
         ValueError
-            If there is no such way to split, or ``n_top`` is below 1.
+            As ``to_frame``, or if ``n_top`` is below 1.
         """
         if n_top < 1:
             raise ValueError(f"n_top must be at least 1, got {n_top!r}")
-        names_of = self._labels.with_names(item_names, latent_names)
+        names_of = self._with_names(item_names, latent_names)
         scores, lines = self.scores, []
         digits = digits_for(scores)
         for row, name in enumerate(names_of("history", self.positions)):
@@ -169,6 +171,10 @@ class Explanation(_Result):
                 sentences.append(sentence(way, names, values, n_top, digits))
             lines.append(" ".join(sentences))
         return "\n".join(lines)
+
+    def _with_names(self, item_names, latent_names):
+        check_n_names(latent_names, self["by_latent"].shape[1], "latent")
+        return self._labels.with_names(item_names, latent_names)
 
     def _ways(self, by):
         known = [way for way in WAYS if f"by_{way}" in self]
@@ -246,6 +252,8 @@ class ListChange(_Result):
 
         Raises
         ------
+        ValueError
+            If there are more or fewer names than items.
         ImportError
             If pandas is not installed.
         """
@@ -276,6 +284,11 @@ class ListChange(_Result):
         -------
         text : str
             One line. The same change gives the same text.
+
+        Raises
+        ------
+        ValueError
+            As ``to_frame``.
         """
         names_of = self._labels.with_names(item_names)
 

@@ -8,6 +8,12 @@ import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
 from sksparse_rec._validation import as_row
+from sksparse_rec.models._explaining import check_segments
+from sksparse_rec.models._explanation_names import (
+    check_n_names,
+    names_at,
+    names_of_latents,
+)
 from sksparse_rec.plotting._axes import STYLES, use_axes
 from sksparse_rec.plotting._text import axes_size, shorten, text_width
 
@@ -119,7 +125,8 @@ class LatentActivationDisplay:
             If the estimator or the segments are not fitted.
         ValueError
             If ``x`` has more than one row, if ``segments`` were fitted on embeddings of
-            another width, or as ``from_arrays``.
+            another width, if there are more or fewer ``item_names`` than items, or as
+            ``from_arrays``.
         ImportError
             If matplotlib is not installed.
         """
@@ -129,18 +136,16 @@ class LatentActivationDisplay:
             raise ValueError(f"x must be one row, got {profile.shape[0]}")
         profile = profile.toarray() if sp.issparse(profile) else np.asarray(profile)
         if segments is not None:
-            check_is_fitted(segments, "segment_parts_")
-            if segments.n_features_in_ != profile.shape[1]:
-                raise ValueError(
-                    f"segments were fitted on embeddings of {segments.n_features_in_} "
-                    f"columns, but profiles have {profile.shape[1]}: fit them on "
-                    "item_embeddings_ of the estimator"
-                )
-        if item_names is None and getattr(estimator, "anchors_", None) is not None:
+            check_segments(segments, profile.shape[1])
+        anchors = getattr(estimator, "anchors_", None)
+        if anchors is not None:
+            check_n_names(item_names, estimator.n_features_in_, "item")
+        if item_names is None:
             item_names = getattr(estimator, "feature_names_in_", None)
+        latents = np.arange(profile.shape[1])
         return cls.from_arrays(
             profile[0],
-            latent_names=_anchor_names(estimator, item_names),
+            latent_names=names_of_latents(latents, anchors, item_names),
             segment_parts=getattr(segments, "segment_parts_", None),
             segment_names=getattr(segments, "segment_names_", None),
             n_latents=n_latents,
@@ -201,21 +206,13 @@ class LatentActivationDisplay:
             )
         if n_latents < 1:
             raise ValueError(f"n_latents must be at least 1, got {n_latents!r}")
-        if latent_names is not None and len(latent_names) != len(activations):
-            raise ValueError(
-                f"latent_names has {len(latent_names)} names for "
-                f"{len(activations)} activations"
-            )
+        check_n_names(latent_names, len(activations), "latent")
         order = np.lexsort((np.arange(len(activations)), -np.abs(activations)))
         latents = order[: min(n_latents, np.count_nonzero(activations))]
-        if latent_names is None:
-            names = [f"latent {latent}" for latent in latents]
-        else:
-            names = [str(latent_names[latent]) for latent in latents]
         display = cls(
             latents=latents,
             activations=activations[latents],
-            latent_names=names,
+            latent_names=names_at(latent_names, latents, "latent"),
             segment_names=_matches(
                 latents, activations[latents], segment_parts, segment_names
             ),
@@ -326,32 +323,16 @@ def limits(values, shares):
     return low, high
 
 
-def _anchor_names(estimator, item_names):
-    """Return the names of the items that latents started from, or None."""
-    anchors = getattr(estimator, "anchors_", None)
-    if anchors is None or item_names is None:
-        return None
-    return [
-        str(item_names[anchor]) if anchor >= 0 else f"latent {latent}"
-        for latent, anchor in enumerate(np.asarray(anchors).tolist())
-    ]
-
-
 def _matches(latents, activations, segment_parts, segment_names):
     """Return the name of the segment of each latent with its sign, or None."""
     if segment_parts is None:
         return None
-    if segment_names is None:
-        segment_names = [f"segment {i}" for i in range(len(segment_parts))]
-    if len(segment_names) != len(segment_parts):
-        raise ValueError(
-            f"segment_names has {len(segment_names)} names for "
-            f"{len(segment_parts)} segments"
-        )
+    check_n_names(segment_names, len(segment_parts), "segment")
+    names = names_at(segment_names, range(len(segment_parts)), "segment")
     owner = {}
-    for name, pairs in zip(segment_names, segment_parts, strict=True):
+    for name, pairs in zip(names, segment_parts, strict=True):
         for latent, sign in np.asarray(pairs, dtype=np.int64).reshape(-1, 2).tolist():
-            owner[latent, sign] = str(name)
+            owner[latent, sign] = name
     signs = np.sign(activations).astype(int)
     pairs = zip(latents.tolist(), signs.tolist(), strict=True)
     return [owner.get(pair) for pair in pairs]

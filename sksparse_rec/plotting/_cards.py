@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from sksparse_rec._validation import as_row
+from sksparse_rec.models._explanation_names import check_n_names, names_at
 from sksparse_rec.plotting._axes import STYLES, use_axes
 from sksparse_rec.plotting._text import axes_size, fit, shorten, text_height
 
@@ -144,7 +145,8 @@ class SegmentLayoutDisplay:
         NotFittedError
             If the segments are not fitted.
         ValueError
-            If ``X`` has more than one row, or as ``layout``.
+            If ``X`` has more than one row, if there are more or fewer ``item_names``
+            than items, or as ``layout``.
         ImportError
             If matplotlib is not installed.
         """
@@ -152,6 +154,7 @@ class SegmentLayoutDisplay:
         X = as_row(X)
         if X.shape[0] != 1:
             raise ValueError(f"X must be the profile of one user, got {X.shape[0]}")
+        check_n_names(item_names, len(segments.labels_), "item")
         if item_names is None:
             item_names = getattr(segments, "item_names_", None)
         page = segments.layout(X, n_rows, k, seen=seen, **(layout_kw or {}))
@@ -208,7 +211,8 @@ class SegmentLayoutDisplay:
         Raises
         ------
         ValueError
-            If the shapes do not match, or if there is no item at all.
+            If the shapes do not match, if a segment or an item is beyond the names, or
+            if there is no item at all.
         ImportError
             If matplotlib is not installed.
         """
@@ -226,9 +230,10 @@ class SegmentLayoutDisplay:
         if not len(rows):
             raise ValueError("items are all -1: there is nothing to draw")
         display = cls(
-            segment_names=_names(segment_names, segments[rows], "segment"),
+            segment_names=names_at(segment_names, segments[rows], "segment"),
             item_names=[
-                _names(item_names, items[row][items[row] >= 0], "item") for row in rows
+                names_at(item_names, items[row][items[row] >= 0], "item")
+                for row in rows
             ],
             scores=None
             if scores is None
@@ -342,9 +347,3 @@ def _measure(item_names, has_scores, width, height):
     smallest = min(fit(name, *name_box, NAME_SIZES)[1] for name in names)
     fonts = [size for size in NAME_SIZES if size <= max(smallest, COMMON_SIZE)]
     return _Sizes(row, title, card_width, card_height, has_score, name_box, fonts)
-
-
-def _names(names, positions, kind):
-    if names is None:
-        return [f"{kind} {position}" for position in positions]
-    return [str(names[position]) for position in positions]

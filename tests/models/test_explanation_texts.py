@@ -60,6 +60,23 @@ def test_names_are_those_given_else_those_known_else_numbers():
     assert text.startswith("dill scores 1.25. From latents: z +1.50, y -0.75")
 
 
+@pytest.mark.parametrize("n", [3, 5])
+@pytest.mark.parametrize("method", ["to_text", "to_frame"])
+def test_as_many_names_as_there_are(method, n):
+    pytest.importorskip("pandas")
+    explain = getattr(make_explanation(n_items=4), method)
+    explain(NAMES, latent_names=["x", "y", "z"])
+    with pytest.raises(ValueError, match=f"item_names has {n} names for 4 items"):
+        explain(["a"] * n)
+    with pytest.raises(ValueError, match=f"latent_names has {n - 1} names for 3"):
+        explain(latent_names=["a"] * (n - 1))
+
+
+def test_names_that_do_not_reach_far_enough():
+    with pytest.raises(ValueError, match=r"item_names has 2 names.* items go up to 3"):
+        make_explanation().to_text(NAMES[:2])
+
+
 def test_what_is_not_named_is_summed_up():
     values = np.array([0.5, -0.4, 0.3, 0.2])
     text = sentence("history", NAMES, values, n_top=2, digits=1)

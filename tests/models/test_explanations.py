@@ -326,6 +326,24 @@ def test_results_can_be_copied_and_pickled(fitted, planted):
     np.testing.assert_array_equal(explanation.positions, [1, 2])
 
 
+@pytest.mark.parametrize("n_names", [89, 91])
+@pytest.mark.parametrize("method", ["to_text", "to_frame"])
+def test_names_for_other_numbers_of_items(fitted, planted, method, n_names):
+    pytest.importorskip("pandas")
+    x, names = planted.test[[0]], ["a"] * n_names
+    for result in (fitted.explain(x, [1]), fitted.without(x, x.indices[0])):
+        with pytest.raises(ValueError, match=f"has {n_names} names for 90 items"):
+            getattr(result, method)(names)
+
+
+def test_names_for_other_numbers_of_codes(fitted_sae, vectors):
+    n_items = fitted_sae.item_embeddings_.shape[0]
+    explanation = fitted_sae.explain(vectors.test[0], [1])
+    for n_names in (n_items - 1, n_items + 1):
+        with pytest.raises(ValueError, match=f"{n_names} names for {n_items} items"):
+            explanation.to_text(["a"] * n_names)
+
+
 def test_a_wider_search_explains_as_its_model(fitted_cv, planted):
     x = planted.test[[1]]
     mine, best = fitted_cv, fitted_cv.best_estimator_

@@ -224,6 +224,17 @@ def test_an_empty_profile_is_an_empty_picture(model):
     assert picture(display.figure_)
 
 
+@pytest.mark.parametrize("n_names", [89, 91])
+def test_names_for_other_numbers_of_items(model, segments, planted, n_names):
+    x, names = planted.test[[3]], ["a"] * n_names
+    with pytest.raises(ValueError, match=f"item_names has {n_names} names for 90"):
+        LatentActivationDisplay.from_estimator(model, x, item_names=names)
+    with pytest.raises(ValueError, match=f"item_names has {n_names} names for 90"):
+        SegmentLayoutDisplay.from_estimator(
+            segments, model.transform(x), item_names=names
+        )
+
+
 def test_refused_profiles(model, planted):
     with pytest.raises(ValueError, match="one row, got 2"):
         LatentActivationDisplay.from_estimator(model, planted.test[:2])
@@ -344,6 +355,10 @@ def test_refused_pages(model, segments, planted):
         draw([0, 1], [[1, 2]])
     with pytest.raises(ValueError, match="scores has shape"):
         draw([0], [[1, 2]], [[1]])
+    with pytest.raises(ValueError, match=r"item_names has 2 names.* up to 2"):
+        draw([0], [[1, 2]], item_names=["a", "b"])
+    with pytest.raises(ValueError, match=r"segment_names has 1 names.* up to 1"):
+        draw([0, 1], [[1], [2]], segment_names=["a"])
     with pytest.raises(ValueError, match="nothing to draw"):
         draw([-1], [[-1, -1]])
 
