@@ -365,6 +365,11 @@ def test_highlighted_curves_must_exist(highlight):
         draw(highlight=highlight)
 
 
+def test_highlighted_curves_are_no_mapping():
+    with pytest.raises(ValueError, match="a name or a list of names"):
+        draw(highlight={"sparse": True})
+
+
 def test_unknown_options():
     with pytest.raises(ValueError, match=r"spread must be .*'violin'"):
         draw(spread="violin")
