@@ -1,6 +1,7 @@
 """Segments as circles in a plane."""
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
 from sksparse_rec.plotting._axes import STYLES, import_pyplot, use_axes
@@ -195,7 +196,9 @@ class SegmentMapDisplay:
         O(n_segments²) time and memory.
         """
         import_pyplot(f"{cls.__name__}.from_arrays")
-        if not hasattr(embeddings, "tocsr"):
+        if sp.issparse(embeddings):
+            embeddings = sp.csr_array(embeddings)
+        else:
             embeddings = np.asarray(embeddings, dtype=np.float64)
         sizes, names = np.asarray(sizes), np.asarray(names, dtype=object)
         values = None if values is None else np.asarray(values, dtype=np.float64)
@@ -298,7 +301,8 @@ class SegmentMapDisplay:
             )
             for segment in sorted(places)
         }
-        n_left = len(texts) - len(self.labels_)
+        # An empty name needs no room.
+        n_left = sum(map(bool, texts)) - len(self.labels_)
         if n_left:
             left = "1 segment has" if n_left == 1 else f"{n_left} segments have"
             note = f"area: number of items; {left} no room for a name"

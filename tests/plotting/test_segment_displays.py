@@ -457,6 +457,24 @@ def test_equal_segments_do_not_share_a_place():
     assert len(display.labels_) == 4
 
 
+def test_segments_without_a_name_need_no_room():
+    display = SegmentMapDisplay.from_arrays(np.eye(3), [3, 2, 1], ["a", " ", "c"])
+    assert {place: x.get_text() for place, x in display.labels_.items()} == {
+        0: "a",
+        2: "c",
+    }
+    assert display.ax_.get_xlabel() == "area: number of items"
+
+
+@pytest.mark.parametrize("container", [sp.coo_array, sp.csr_matrix, sp.csc_array])
+def test_sparse_embeddings_of_any_format(container):
+    rows = np.array([[1, 0, 0], [0.8, 0.6, 0], [0, 0, 1]])
+    given = [4, 2, 1], ["a", "b", "c"]
+    dense = SegmentMapDisplay.from_arrays(rows, *given)
+    sparse = SegmentMapDisplay.from_arrays(container(rows), *given)
+    np.testing.assert_allclose(sparse.positions, dense.positions, atol=1e-12)
+
+
 def test_values_are_colours_with_a_bar():
     plain, _ = random_map(10)
     assert plain.colorbar_ is None
