@@ -95,8 +95,7 @@ users = np.random.default_rng(0).permutation(X.shape[0])[:1000]
 profiles = model.transform(X[users])
 lengths = norm(profiles, axis=1)[:, None]
 C = segments.segment_embeddings_
-cosines = np.tril((C @ C.T).toarray())
-cosines = np.maximum(cosines, cosines.T)
+cosines = (C @ C.T).toarray().clip(0)
 levels = np.linspace(0, 0.9, 10)
 relevance, repetition = [], []
 for diversity in levels:

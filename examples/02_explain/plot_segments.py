@@ -59,7 +59,7 @@ _ = display.ax_.set_title("The largest segments of Debian packages", loc="left")
 # the package that it started from, and the segments that have these latents with this
 # sign.
 
-history = X[[np.flatnonzero(debian.user_ids == "scikit-learn")[0]]]
+history = X[debian.user_ids == "scikit-learn"]
 print("scikit-learn depends on", ", ".join(item_names[history.indices]))
 display = LatentActivationDisplay.from_estimator(
     model, history, segments=segments, item_names=item_names
