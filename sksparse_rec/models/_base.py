@@ -125,9 +125,9 @@ class RecommenderMixin(
         Returns
         -------
         scores : ndarray of shape (n_users, n_items)
-            Dense, float32 for float32 profiles and float64 otherwise, or if calibrated
-            or weighted:
-            for the best items only use ``recommend``, whose memory is bounded.
+            Dense; float32 for float32 profiles of a model that is neither calibrated
+            nor weighted, and float64 otherwise. For the best items only use
+            ``recommend``, whose memory is bounded.
 
         Raises
         ------
@@ -190,8 +190,8 @@ class RecommenderMixin(
         R : sparse matrix or array of shape (n_users, n_items)
             CSR, float64. The stored entries of a row are its items, best first (column
             indices are not sorted), and their scores ``x A Aᵀ`` (calibrated or weighted
-            ones where fitted so). A user with fewer than ``k``
-            candidates has a shorter row. `top_items` turns it into arrays.
+            ones where fitted so). A user with fewer than ``k`` candidates has a shorter
+            row. `top_items` turns it into arrays.
 
         Raises
         ------

@@ -125,7 +125,8 @@ def _cosines(scores, Q):
     peaks = abs(Q).max(axis=1).toarray().ravel()
     peaks[peaks == 0] = 1
     # Squares of very large or small values would leave the range.
-    units = Q.data / peaks[row_indices(Q)]
-    squares = np.bincount(row_indices(Q), units * units, minlength=Q.shape[0])
+    rows = row_indices(Q)
+    units = Q.data / peaks[rows]
+    squares = np.bincount(rows, units * units, minlength=Q.shape[0])
     lengths = np.sqrt(np.where(squares > 0, squares, 1))
     return scores / peaks[:, None] / lengths[:, None]
