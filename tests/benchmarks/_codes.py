@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-from _systems import System
+from _systems import CODE_RIVALS, System
 
 OWN = "_run_codes.py"
-RIVALS = "_run_code_rivals.py"
 N_COMPONENTS = 4096
 # Bytes of a vector; a non-zero takes an uint16 index and a float16 value.
 LEVELS = (16, 32, 64, 128, 256, 512)
@@ -47,11 +46,6 @@ class CodeSystem(System):
     """A way to make vectors small; its settings do not depend on the data."""
 
     script: str = OWN
-
-    @property
-    def is_rival(self):
-        """Whether it runs in the rivals' interpreter."""
-        return self.script == RIVALS
 
     def params_for(self, n_users, n_items):
         """Return the settings."""
@@ -125,17 +119,17 @@ def runs_of(family, levels=LEVELS):
 
 def _quantizer(family, level):
     params = {"n_bytes": level, **(ROTATION if family == "opq" else {})}
-    return CodeSystem(LABELS[family], family, params, RIVALS)
+    return CodeSystem(LABELS[family], family, params, CODE_RIVALS)
 
 
 def _csr(family, level):
     params = {**CSR, "k": level // BYTES_PER_NONZERO}
-    return CodeSystem(LABELS[family], family, params, RIVALS)
+    return CodeSystem(LABELS[family], family, params, CODE_RIVALS)
 
 
 def _topksae(family, level):
     params = {**TOPKSAE, "k": level // BYTES_PER_NONZERO}
-    return CodeSystem(LABELS[family], family, params, RIVALS)
+    return CodeSystem(LABELS[family], family, params, CODE_RIVALS)
 
 
 def _sae(family, level):

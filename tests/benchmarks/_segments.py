@@ -1,23 +1,12 @@
 """What groups items by latents, and what that is compared with."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 
-from _systems import N_COMPONENTS, System, compresso
+from _systems import N_COMPONENTS, SEGMENT_RIVALS, System, compresso
 
-OWN_SCRIPT, RIVAL_SCRIPT = "_run_segments.py", "_run_compresso_segments.py"
-CLUSTERS_SCRIPT, PAGES_SCRIPT = "_run_clusters.py", "_run_rows.py"
-
-
-@dataclass(frozen=True)
-class SegmentSystem(System):
-    """A way to group, and whose interpreter it runs in."""
-
-    script: str = OWN_SCRIPT
-
-    @property
-    def is_rival(self):
-        """Whether it runs in the rivals' interpreter."""
-        return self.script == RIVAL_SCRIPT
+OWN = "_run_segments.py"
+# What follows: clusterings of the same items, and pages of the same model.
+CLUSTERS, PAGES = "_run_clusters.py", "_run_rows.py"
 
 
 def _own(label, kind="segments", nearest=False, **estimator):
@@ -26,10 +15,9 @@ def _own(label, kind="segments", nearest=False, **estimator):
         "segments": {},
         "nearest": nearest,
     }
-    return SegmentSystem(label, kind, params)
+    return System(label, kind, params, OWN)
 
 
-_COMPRESSO = compresso("compresso-recsys, compressed ELSA, dominant clustering")
 SEGMENT_SYSTEMS = {
     "segments": _own("LatentSegments of CompressedELSA()"),
     "segments-256-8": _own(
@@ -49,19 +37,14 @@ SEGMENT_SYSTEMS = {
         n_components=256,
         n_nonzero=8,
     ),
-    "codes": SegmentSystem(
+    "codes": System(
         "LatentSegments of CompresSAE(512, n_nonzero=4) of SVD factors",
         "codes",
         {"coder": {"n_components": 512, "n_nonzero": 4}, "segments": {}},
+        OWN,
     ),
-    "compresso": SegmentSystem(
-        _COMPRESSO.label,
-        _COMPRESSO.kind,
-        _COMPRESSO.params,
-        script=RIVAL_SCRIPT,
-        large_params=_COMPRESSO.large_params,
+    "compresso": replace(
+        compresso("compresso-recsys, compressed ELSA, dominant clustering"),
+        script=SEGMENT_RIVALS,
     ),
 }
-# What the child processes that train nothing of the above are run as.
-CLUSTERS = SegmentSystem("clusterings", "clusters", script=CLUSTERS_SCRIPT)
-PAGES = SegmentSystem("pages", "rows", script=PAGES_SCRIPT)

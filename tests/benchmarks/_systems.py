@@ -6,6 +6,11 @@ OWN = "_run_own.py"
 COMPRESSO = "_run_compresso.py"
 ELSAREC = "_run_elsarec.py"
 IMPLICIT = "_run_implicit.py"
+CODE_RIVALS = "_run_code_rivals.py"
+SEARCH_RIVALS = "_run_search_rivals.py"
+SEGMENT_RIVALS = "_run_compresso_segments.py"
+# Scripts that run in the rivals' interpreter.
+RIVALS = (COMPRESSO, ELSAREC, IMPLICIT, CODE_RIVALS, SEARCH_RIVALS, SEGMENT_RIVALS)
 N_COMPONENTS = 1024
 N_NONZERO = 32
 # Data sets on which every variant of the paper's method runs.
@@ -28,7 +33,7 @@ class System:
     params : dict
         Settings, recorded beside the numbers.
     script : str
-        The script of the child process; all but ``OWN`` run in the rivals' interpreter.
+        The script of the child process; ``RIVALS`` run in the rivals' interpreter.
     sizes : tuple of int
         For kinds whose one fit gives models of several sizes.
     tuned : bool
@@ -54,7 +59,7 @@ class System:
     @property
     def is_rival(self):
         """Whether it runs in the rivals' interpreter."""
-        return self.script != OWN
+        return self.script in RIVALS
 
     def params_for(self, n_users, n_items):
         """Return the settings for data of a size."""

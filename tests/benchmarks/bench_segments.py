@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -74,10 +75,14 @@ def run_groups(tagged, jobs, options, folder, deadline):
             limits = place, options.timeout, options.rival_python
             record = run_system(job, described, task, *limits)
             if record["status"] == "ok":
-                clusters = job._replace(system=CLUSTERS)
+                clusters = _with_script(job, CLUSTERS)
                 other = run_system(clusters, described, task, *limits)
                 record = add_scores(record, other, task["found"], tags)
             keep(record, folder, job, summarize_groups)
+
+
+def _with_script(job, script):
+    return job._replace(system=replace(job.system, script=script))
 
 
 def describe_tagged(name, X, tags):
@@ -155,14 +160,13 @@ def run_pages(tagged, jobs, options, folder, deadline):
                 "found": str(place / "found.npz"),
             }
             record = run_system(
-                job._replace(system=PAGES),
+                _with_script(job, PAGES),
                 described | sizes | {"rows": tagged.rows},
                 task,
                 place,
                 options.timeout,
                 options.rival_python,
             )
-            record["label"] = job.system.label
             if record["status"] == "ok":
                 with np.load(task["found"]) as found:
                     points = [judge(name, found[name], targets) for name in found.files]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from _baselines import EASE, PrunedEASE, largest_weights
+from _codes import FAMILIES, runs_of
 from _costs import fit_costs
 from _curves import best_dense, bytes_needed, kept_share, make_curves, same_runs
 from _data import Dataset, split_dataset, split_validation
@@ -15,6 +16,8 @@ from _harness import Job, read_records
 from _plan import _setting, make_parser, run_jobs, suffix
 from _process import Data
 from _ranking import best_unseen, mean_ndcg
+from _search import SEARCH_SYSTEMS
+from _segments import SEGMENT_SYSTEMS
 from _systems import POPULARITY, SYSTEMS, elsa
 
 from sksparse_rec.datasets import make_interactions
@@ -187,6 +190,24 @@ def test_settings_of_the_command_line():
     assert "max_iter=5" in changed.label
     with pytest.raises(argparse.ArgumentTypeError, match="NAME=VALUE"):
         _setting("max_iter")
+
+
+def test_rivals_run_in_an_interpreter_of_their_own():
+    codes = [runs_of(family, [128]) for family in FAMILIES]
+    found = sorted(
+        name
+        for systems in (SYSTEMS, SEARCH_SYSTEMS, SEGMENT_SYSTEMS, *codes)
+        for name, system in systems.items()
+        if system.is_rival
+    )
+    assert found == sorted(
+        (
+            *("als", "bpr", "elsarec", "compresso"),
+            *("sparse-dot-topn", "faiss-384", "faiss-1024"),
+            "compresso",
+            *("pq-128", "opq-128", "csr-128", "topksae-128"),
+        )
+    )
 
 
 def test_a_run_is_recorded_once(interactions, tmp_path, capsys):

@@ -204,7 +204,7 @@ def _made_up():
 
 def test_runs_are_recorded_and_rendered(tmp_path):
     options = make_parser("", seeds=[0]).parse_args(
-        ["--results", str(tmp_path), "--threads", "1"]
+        ["--results", str(tmp_path), "--threads", "1", "--device", "cpu"]
     )
     tagged = _made_up()
     settings = {"estimator": {"n_components": 8, "n_nonzero": 2}}
@@ -218,6 +218,8 @@ def test_runs_are_recorded_and_rendered(tmp_path):
     pages = read_records(tmp_path / "segment-pages")
     for record in (*records, *pages):
         assert record["status"] == "ok", record
+        assert record["device"] == "cpu"
+        assert record["label"].startswith(SEGMENT_SYSTEMS[record["system"]].label)
     points = {(each["name"], each["coverage"]): each for each in records[0]["points"]}
     for coverage in ("covered", "all"):
         own = points["latents", coverage]
