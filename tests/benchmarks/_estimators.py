@@ -169,10 +169,13 @@ class ElsaPath:
 
 def own_params(task):
     """Return the parameters of our estimator, with the device that is asked for."""
-    params = dict(task["params"])
-    if task.get("device") is not None:
-        params["device"] = task["device"]
-    return params
+    return {**task["params"], **on_device(task)}
+
+
+def on_device(task):
+    """Return the parameter of the device that is asked for, if any is."""
+    device = task.get("device")
+    return {} if device is None else {"device": device}
 
 
 def recommend(estimator, history, k):

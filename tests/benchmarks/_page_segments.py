@@ -25,6 +25,8 @@ NAMES = {
 }
 RIVALS = ("kmeans-svd-raw", "kmeans-svd")
 COVERAGES = {"covered": "Items in a segment", "all": "All items"}
+# Measures, and the digits behind the point that are shown.
+MEASURES = {"purity": 3, "purity_chance": 3, "nmi": 3, "lift": 2}
 
 
 def render_segments(records, pages):
@@ -165,12 +167,10 @@ def _groups(runs, coverage):
         points = _points(runs, name, coverage)
         if not points:
             continue
-        cells = [
-            mean(scores, digits) if scores else ""
-            for facet, measure in measures
-            for digits in (MEASURES[measure],)
-            for scores in (_scores(runs, name, coverage, facet, measure),)
-        ]
+        cells = []
+        for facet, measure in measures:
+            scores = _scores(runs, name, coverage, facet, measure)
+            cells.append(mean(scores, MEASURES[measure]) if scores else "")
         rows.append([words, *cells])
     own = _points(runs, "latents", coverage)
     n_groups = mean([point["n_groups"] for point in own], 0)
@@ -178,9 +178,6 @@ def _groups(runs, coverage):
     header = [f"{COVERAGES[coverage]}: {n_groups} groups of {share:.0f} %"]
     header += [f"{facet}: {measure.replace('_', ', ')}" for facet, measure in measures]
     return table(header, rows)
-
-
-MEASURES = {"purity": 3, "purity_chance": 3, "nmi": 3, "lift": 2}
 
 
 def _stability(runs):

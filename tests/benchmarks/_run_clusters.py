@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 import torch
+from _estimators import on_device
 from _process import versions_of
 from _segment_clusters import cluster_alike, fill_in, make_factors
 from _segment_process import OTHER_SEED, fewer_users, load_groups
@@ -47,10 +48,8 @@ def all_factors(X, task):
     path = Path(task["paths"]["factors"])
     if not path.exists():
         svd = make_factors(X, task["seed"])
-        params = {} if task.get("device") is None else {"device": task["device"]}
-        dense = CompressedELSA(n_nonzero=None, random_state=task["seed"], **params).fit(
-            X
-        )
+        params = {"random_state": task["seed"], **on_device(task)}
+        dense = CompressedELSA(n_nonzero=None, **params).fit(X)
         dense = sp.csr_array(dense.item_embeddings_).toarray()
         np.savez(path, **{"svd": normalize(svd), "svd-raw": svd, "elsa": dense})
     with np.load(path) as file:

@@ -11,6 +11,7 @@ from _process import versions_of
 from _run_segments import PACKAGES, fit_segments, labels_of
 from _segment_clusters import cluster_alike, fill_in, make_factors
 from _segment_rows import N_ROWS, ROW_LENGTH, as_list, lay_out
+from _segment_scores import members_of
 from sklearn.preprocessing import normalize
 
 
@@ -33,9 +34,9 @@ def main():
     clusters = cluster_alike(filled, factors, "kmeans", task["seed"])
     found = {
         "one list": as_list(scores),
-        "segments": lay_out(scores, one_hot(labels)),
-        "segments, all items": lay_out(scores, one_hot(filled)),
-        "k-means of SVD, all items": lay_out(scores, one_hot(clusters)),
+        "segments": lay_out(scores, members_of(labels).T.tocsr()),
+        "segments, all items": lay_out(scores, members_of(filled).T.tocsr()),
+        "k-means of SVD, all items": lay_out(scores, members_of(clusters).T.tocsr()),
         "tags": lay_out(scores, tags),
     }
     for name, diversity in (("layout", 0.0), ("layout, diversity 0.3", 0.3)):
@@ -50,13 +51,6 @@ def main():
     np.savez(task["found"], **found)
     report = {"n_groups": int(labels.max() + 1), "versions": versions_of(PACKAGES)}
     Path(task["report"]).write_text(json.dumps(report))
-
-
-def one_hot(labels):
-    """Return the memberships of labels, CSR (n_items, n_groups); -1 is none."""
-    items = np.flatnonzero(labels >= 0)
-    shape = (len(labels), labels.max() + 1)
-    return sp.csr_array((np.ones(len(items)), (items, labels[items])), shape)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Child process: LatentSegments, in the interpreter of the package."""
 
 import torch
+from _estimators import on_device
 from _segment_clusters import liked_latents, make_factors, nearest_group
 from _segment_process import MIN_SIZE, run_trainings
 from sklearn.preprocessing import normalize
@@ -19,9 +20,7 @@ def fit_segments(task, X, seed):
     rows : csr_array of shape (n_items, n_components)
         What the segments were made of.
     """
-    params = {"random_state": seed}
-    if task.get("device") is not None:
-        params["device"] = task["device"]
+    params = {"random_state": seed, **on_device(task)}
     if task["kind"] == "codes":
         model = CompresSAE(**task["params"]["coder"], **params)
         model.fit(normalize(make_factors(X, seed)))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import scipy.sparse as sp
+from _segment_scores import members_of
 from sklearn.cluster import AgglomerativeClustering, KMeans
 from sklearn.preprocessing import normalize
 from sklearn.utils.extmath import randomized_svd
@@ -66,10 +67,8 @@ def fill_in(labels, embeddings):
 def nearest_group(labels, embeddings):
     """Return the group whose mean is nearest for every item; see `fill_in`."""
     rows = normalize(sp.csr_array(embeddings))
-    members = np.flatnonzero(labels >= 0)
-    shape = (labels.max() + 1, len(labels))
-    means = sp.csr_array((np.ones(len(members)), (labels[members], members)), shape)
-    similarities = (rows @ normalize(means @ rows).T).toarray()
+    means = normalize(members_of(labels) @ rows)
+    similarities = (rows @ means.T).toarray()
     best = similarities.argmax(axis=1)
     return np.where(similarities.max(axis=1) > 0, best, -1)
 

@@ -66,7 +66,7 @@ def _agreement(labels, tags):
 
 def count_tags(labels, tags):
     """Count the items of each group that carry each tag, (n_groups, n_tags)."""
-    return (_indicator(labels) @ tags).toarray()
+    return (members_of(labels) @ tags).toarray()
 
 
 def nmi(labels, tags):
@@ -88,8 +88,8 @@ def _entropy(p):
     return float(-(p * np.log(p)).sum())
 
 
-def _indicator(labels):
-    """Return the CSR (n_groups, n_items) of memberships."""
+def members_of(labels):
+    """Return the CSR of ones (n_groups, n_items) of labels; -1 is no group."""
     items = np.flatnonzero(labels >= 0)
     ones = np.ones(len(items))
     shape = (labels.max(initial=-1) + 1, len(labels))
@@ -108,7 +108,7 @@ def score_match(labels, others):
         ``by_item``, the same weighted by size; ``matched``, the share of groups above
         ``MATCHED``.
     """
-    first, second = _indicator(labels), _indicator(others)
+    first, second = members_of(labels), members_of(others)
     both = (first @ second.T).toarray()
     sizes, other_sizes = first.sum(axis=1), second.sum(axis=1)
     either = sizes[:, None] + other_sizes - both
