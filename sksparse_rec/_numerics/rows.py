@@ -193,10 +193,9 @@ class SparseRows:
 
     def gram(self):
         """Return ``G = Aᵀ A``, shape (m, m), by blocks of whole rows or by pairs."""
-        m = self.n_components
-        if m > self._scatter * self.width:
+        if not self._whole_rows_pay:
             return products_of(self.values).gram(self)
-        G = self.values.new_zeros(m, m)
+        G = self.values.new_zeros(self.n_components, self.n_components)
         for part in self._blocks():
             block = self._whole_rows(part)
             G += multiply(block.T, block, self.half)
@@ -206,7 +205,7 @@ class SparseRows:
         """Return ``A H`` at the pattern."""
         # Half as many digits make a dense product faster there than any look-up.
         is_fast = self.half and self.values.device.type != "cpu"
-        if is_fast and self.n_components <= self._scatter * self.width:
+        if is_fast and self._whole_rows_pay:
             return self.gram_adjoint_of_whole_rows(H)
         return products_of(self.values).gram_adjoint(self, H)
 
@@ -219,12 +218,14 @@ class SparseRows:
         return gradient
 
     @property
-    def _scatter(self):
-        if self.values.device.type == "cpu":
-            return products_of(self.values).SCATTER
-        if self.half:
-            return products_torch.DEVICE_SCATTER_HALF
-        return products_torch.DEVICE_SCATTER
+    def _whole_rows_pay(self):
+        """Whether a dense product takes less time than one by pairs of entries."""
+        products = products_of(self.values)
+        scatter = products.SCATTER
+        if self.values.device.type != "cpu":
+            half, full = products.DEVICE_SCATTER_HALF, products.DEVICE_SCATTER
+            scatter = half if self.half else full
+        return self.n_components <= scatter * self.width
 
     def _blocks(self):
         return products_torch.blocks(

@@ -10,7 +10,13 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
 
-from sksparse_rec._numerics import autoencoder, batching, codes_dense, losses
+from sksparse_rec._numerics import (
+    autoencoder,
+    batching,
+    codes_dense,
+    losses,
+    products_torch,
+)
 from sksparse_rec._numerics.autoencoder import Autoencoder, CodeSetting, active
 from sksparse_rec._numerics.batching import Batch, Interactions, take_users, thin
 from sksparse_rec._numerics.code_losses import cosine_loss, neighbor_loss
@@ -126,6 +132,45 @@ def test_products(rows, batch):
     assert_on_cuda(dUT, N_COMPONENTS, N_USERS)
     some = rows.take(torch.zeros(4, dtype=torch.int64, device=CUDA))
     assert_on_cuda(some.values, 4, shape[1])
+
+
+@pytest.mark.usefixtures("any_blocks")
+@pytest.mark.parametrize(
+    ("half", "n_components", "ways"),
+    [
+        (False, 24, ["sums of rows"]),
+        (False, 25, ["look-ups"]),
+        (False, 60, ["look-ups"]),
+        (False, 61, ["pairs", "look-ups"]),
+        (True, 24, []),
+        (True, 120, []),
+        (True, 121, ["pairs", "look-ups"]),
+    ],
+)
+def test_ways_to_products(monkeypatch, half, n_components, ways):
+    """By the width, on a device; what takes no other way multiplies whole rows."""
+    taken = []
+
+    def record(module, name, way):
+        function = getattr(module, name)
+
+        def recorded(*args, **kwargs):
+            taken.append(way)
+            return function(*args, **kwargs)
+
+        monkeypatch.setattr(module, name, recorded)
+
+    record(products_torch, "gram", "pairs")
+    record(products_torch, "embedding_bag", "sums of rows")
+    record(torch, "bmm", "look-ups")
+    columns = torch.zeros(N_ITEMS, WIDTH, dtype=torch.int32, device=CUDA)
+    values = torch.ones(N_ITEMS, WIDTH, device=CUDA)
+    rows = SparseRows(values, columns, n_components, half=half)
+    H = torch.ones(n_components, n_components, device=CUDA)
+    for result, shape in ((rows.gram(), H.shape), (rows.gram_adjoint(H), values.shape)):
+        assert_on_cuda(result, *shape)
+        assert result.dtype == torch.float32
+    assert list(dict.fromkeys(taken)) == ways
 
 
 @pytest.mark.parametrize("kind", LOSSES)
