@@ -84,7 +84,7 @@ def _check_segments(state):
         raise PersistenceError("segment_sizes_ are not those of labels_")
     if not np.isin(state["segment_signs_"], (-1, 1)).all():
         raise PersistenceError("segment_signs_ has others than 1 and -1")
-    if len(leaves) and not (
+    if not (
         (leaves[:, 0] >= 0).all()
         and (leaves[:, 0] < n_latents).all()
         and np.isin(leaves[:, 1], (-1, 1)).all()

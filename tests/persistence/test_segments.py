@@ -75,6 +75,13 @@ def cut(name):
     return cut
 
 
+def narrow(name):
+    def narrow(arrays):
+        arrays[name] = arrays[name][:, :-1].copy()
+
+    return narrow
+
+
 @pytest.mark.parametrize(
     ("spoil", "match"),
     [
@@ -95,6 +102,8 @@ def cut(name):
         (put("segment_embeddings_.data", 0, np.inf), "segment_embeddings_"),
         (cut("pair_segments_"), "pair_segments_ has 11 entries"),
         (cut("merge_tree_"), "merge_tree_ has"),
+        (narrow("merge_leaves_"), "merge_leaves_ has no 3 columns"),
+        (narrow("merge_tree_"), "or merge_tree_ no 4"),
         (cut("labels_"), "n_items"),
         (cut("segment_sizes_"), "n_segments"),
         (cut("segment_ids_.starts"), "segment_ids_"),
