@@ -231,8 +231,7 @@ def top_k(rows, lists, rank, Q, k, filters, lengths):
     if _allows_few(filters, n_queries, rows.n_items):
         tools.look_at_allowed(_dense(Q), np.arange(n_queries), ALLOWED_COST)
         return found
-    # Of a listing only its items are scanned.
-    share = tools.n_listed / rows.n_items
+    share = _share_scanned(filters, rows.n_items)
     by_lists, cost = _take_lists(rows, lists, lengths, Q, share)
     where = np.flatnonzero(by_lists)
     if len(where):
@@ -248,9 +247,12 @@ def cost_of_lists(rows):
     return BUILD_COST * len(rows.columns)
 
 
-def gain_of_lists(rows, lengths, Q):
+def gain_of_lists(rows, lengths, Q, filters):
     """Return the nanoseconds that lists would save of answering queries."""
-    by_lists, scan = _costs(rows, lengths, Q), _scan_cost(rows, Q.shape[0])
+    if _allows_few(filters, Q.shape[0], rows.n_items):
+        return 0.0
+    share = _share_scanned(filters, rows.n_items)
+    by_lists, scan = _costs(rows, lengths, Q), share * _scan_cost(rows, Q.shape[0])
     return max(0.0, scan - float(np.minimum(by_lists, scan).sum()))
 
 
@@ -262,6 +264,11 @@ def _costs(rows, lengths, Q):
     else:
         touched = (Q != 0) @ lengths
     return LIST_COST * touched + ITEM_COST * rows.n_items
+
+
+def _share_scanned(filters, n_items):
+    """Return the share of the items that a scan reads: of a listing no others."""
+    return 1.0 if filters.listing is None else len(filters.listing) / max(1, n_items)
 
 
 def _scan_cost(rows, n_queries):

@@ -39,7 +39,7 @@ class Searchable:
         # Nanoseconds that lists would have saved so far.
         self.missed = 0.0
 
-    def learn(self, Q):
+    def learn(self, Q, filters):
         """Make lists once queries have cost more without them than they cost to make.
 
         So the time is never more than twice what it had been with lists from the start,
@@ -47,7 +47,7 @@ class Searchable:
         """
         if not self.learns or self.lists is not None or not kernels.knows_lists():
             return
-        self.missed += kernels.gain_of_lists(self.rows, self.lengths, Q)
+        self.missed += kernels.gain_of_lists(self.rows, self.lengths, Q, filters)
         if self.missed > kernels.cost_of_lists(self.rows):
             self.lists = kernels.make_lists(self.rows)
 
@@ -182,12 +182,12 @@ def search(
     for start in range(0, n_queries, step):
         rows = slice(start, start + step)
         block = _queries(Q[rows] if encoder is None else encoder(Q[rows]))
-        items.learn(block)
         filters = kernels.Filters(
             listing,
             None if allowed is None else _pattern([allowed[rows]]),
             _pattern([mask[rows] for mask in excluded]),
         )
+        items.learn(block, filters)
         blocks.append(_found(items, block, k, filters))
     lengths, indices, data = (np.concatenate(parts) for parts in zip(*blocks, strict=1))
     indptr = np.concatenate([[0], np.cumsum(lengths)])

@@ -207,6 +207,16 @@ def test_lists_are_made_when_they_are_worth_it(rng, any_way):
     assert (items.lists is None) == (any_way in ("scipy", "scan"))
 
 
+@pytest.mark.parametrize("name", ["candidates", "allowed"])
+def test_lists_are_not_made_for_searches_that_take_none(rng, any_way, name):
+    A, Q = make_items(rng), make_queries(rng, 1, 40, 0.1)
+    items, one = prepare(A), np.arange(A.shape[0]) == 7
+    few = one if name == "candidates" else sp.csr_array(one[None])
+    for _ in range(100):
+        assert search(Q, items, 9, **{name: few}).nnz == 1
+    assert (items.lists is None) == (any_way != "lists")
+
+
 def test_ranks():
     assert ranks(None) is None
     popularity = np.array([1, 3, 3, 0], dtype=np.uint8)
