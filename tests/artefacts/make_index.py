@@ -6,15 +6,10 @@ As the models of ``make_models.py`` it is made once in each version of the forma
 ``index.json`` has what it answered.
 """
 
-import json
-from pathlib import Path
-
 import numpy as np
+from saved_answers import FOLDER, write_answers
 
 from sksparse_rec import SparseIndex
-from sksparse_rec._format._manifest import VERSION
-
-HERE = Path(__file__).parent
 
 
 def rows():
@@ -41,10 +36,8 @@ def answers(index):
 
 
 def main():
-    folder = HERE / f"format-{VERSION}"
-    index().save(folder / "SparseIndex")
-    text = json.dumps(answers(index()), indent=1, ensure_ascii=False)
-    (folder / "index.json").write_text(text + "\n", encoding="utf-8")
+    index().save(FOLDER / "SparseIndex")
+    write_answers("index.json", answers(index()))
 
 
 if __name__ == "__main__":

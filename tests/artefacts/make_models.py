@@ -6,11 +6,9 @@ A version of the format is made once: the folder stays as it is, and must stay l
 ``expected.json`` has what the models answered when they were saved.
 """
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
+from saved_answers import FOLDER, write_answers
 
 from sksparse_rec import (
     CompresSAE,
@@ -19,9 +17,6 @@ from sksparse_rec import (
     save_model,
     top_items,
 )
-from sksparse_rec._format._manifest import VERSION
-
-HERE = Path(__file__).parent
 
 
 def histories():
@@ -65,15 +60,13 @@ def answers(model, X):
 
 
 def main():
-    folder = HERE / f"format-{VERSION}"
-    folder.mkdir()
+    FOLDER.mkdir()
     expected = {}
     for name, model, X in models():
-        save_model(model, folder / name)
+        save_model(model, FOLDER / name)
         expected[name] = answers(model, X)
-    save_model(CompressedELSA(), folder / "unfitted")
-    text = json.dumps(expected, indent=1, ensure_ascii=False)
-    (folder / "expected.json").write_text(text + "\n")
+    save_model(CompressedELSA(), FOLDER / "unfitted")
+    write_answers("expected.json", expected)
 
 
 if __name__ == "__main__":

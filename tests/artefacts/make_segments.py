@@ -6,15 +6,10 @@ As the models of ``make_models.py`` it is made once in each version of the forma
 ``segments.json`` has what it answered.
 """
 
-import json
-from pathlib import Path
-
 import numpy as np
+from saved_answers import FOLDER, write_answers
 
 from sksparse_rec import LatentSegments, save_model
-from sksparse_rec._format._manifest import VERSION
-
-HERE = Path(__file__).parent
 
 
 def embeddings():
@@ -46,10 +41,8 @@ def answers(segments):
 
 
 def main():
-    folder = HERE / f"format-{VERSION}"
-    save_model(segments(), folder / "LatentSegments")
-    text = json.dumps(answers(segments()), indent=1, ensure_ascii=False)
-    (folder / "segments.json").write_text(text + "\n", encoding="utf-8")
+    save_model(segments(), FOLDER / "LatentSegments")
+    write_answers("segments.json", answers(segments()))
 
 
 if __name__ == "__main__":
