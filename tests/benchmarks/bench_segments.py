@@ -56,22 +56,14 @@ def run_groups(tagged, jobs, options, folder, deadline):
         for job in jobs:
             if time.monotonic() >= deadline:
                 return
-            task = {
-                "kind": job.system.kind,
-                "params": job.system.params_for(*X.shape),
-                "paths": {
-                    "train": str(place / "train.npz"),
-                    "groups": str(place / "groups.npz"),
-                    "factors": str(place / f"factors-{job.seed}.npz"),
-                },
-                # Three trainings of the rival would take most of all the time.
-                "retrain": not job.system.is_rival,
-                "device": job.system.device,
-                "seed": job.seed,
-                "threads": options.threads,
-                "report": str(place / "report.json"),
-                "found": str(place / "found.npz"),
+            paths = {
+                "train": str(place / "train.npz"),
+                "groups": str(place / "groups.npz"),
+                "factors": str(place / f"factors-{job.seed}.npz"),
             }
+            task = _task_of(job, X.shape, paths, place, options)
+            # Three trainings of the rival would take most of all the time.
+            task["retrain"] = not job.system.is_rival
             limits = place, options.timeout, options.rival_python
             record = run_system(job, described, task, *limits)
             if record["status"] == "ok":
@@ -79,6 +71,19 @@ def run_groups(tagged, jobs, options, folder, deadline):
                 other = run_system(clusters, described, task, *limits)
                 record = add_scores(record, other, task["found"], tags)
             keep(record, folder, job, summarize_groups)
+
+
+def _task_of(job, shape, paths, place, options):
+    return {
+        "kind": job.system.kind,
+        "params": job.system.params_for(*shape),
+        "paths": paths,
+        "device": job.system.device,
+        "seed": job.seed,
+        "threads": options.threads,
+        "report": str(place / "report.json"),
+        "found": str(place / "found.npz"),
+    }
 
 
 def _with_script(job, script):
@@ -149,16 +154,7 @@ def run_pages(tagged, jobs, options, folder, deadline):
             paths = save_split(place, train, history)
             paths["tags"] = str(place / "tags.npz")
             sp.save_npz(paths["tags"], tags[tagged.rows])
-            task = {
-                "kind": job.system.kind,
-                "params": job.system.params,
-                "paths": paths,
-                "device": job.system.device,
-                "seed": job.seed,
-                "threads": options.threads,
-                "report": str(place / "report.json"),
-                "found": str(place / "found.npz"),
-            }
+            task = _task_of(job, X.shape, paths, place, options)
             record = run_system(
                 _with_script(job, PAGES),
                 described | sizes | {"rows": tagged.rows},

@@ -18,7 +18,13 @@ from _segment_process import fewer_users, load_groups, save_groups
 from _segment_rows import as_list, judge, lay_out, recall
 from _segment_scores import frequent_tags, nmi, score_groups, score_match
 from _segments import SEGMENT_SYSTEMS
-from bench_segments import run_groups, run_pages, summarize_groups, summarize_pages
+from bench_segments import (
+    add_scores,
+    run_groups,
+    run_pages,
+    summarize_groups,
+    summarize_pages,
+)
 from sklearn.metrics import normalized_mutual_info_score
 
 from sksparse_rec.datasets import make_interactions
@@ -200,6 +206,12 @@ def _made_up():
     tags = one_hot([[str(tag)] for tag in rng.integers(0, 4, X.shape[1])])
     dataset = Dataset("debian", lambda: X.astype(np.float32), 40)
     return Tagged(dataset, lambda: {"section": tags, "none": tags[:, :0]}, "section")
+
+
+def test_groups_without_clusterings_are_no_result():
+    record = {"status": "ok", "seconds": 3.0}
+    clusters = {"status": "failed", "error": "no memory"}
+    assert add_scores(record, clusters, None, {}) == {**clusters, "seconds": 3.0}
 
 
 def test_runs_are_recorded_and_rendered(tmp_path):
