@@ -18,7 +18,12 @@ from sklearn.utils._param_validation import (
     validate_params,
 )
 from sklearn.utils._sparse import _align_api_if_sparse
-from sklearn.utils.validation import check_array, check_non_negative, validate_data
+from sklearn.utils.validation import (
+    check_array,
+    check_is_fitted,
+    check_non_negative,
+    validate_data,
+)
 
 from sksparse_rec._sparse import extremes, is_mapped
 
@@ -34,6 +39,7 @@ __all__ = [
     "check_embeddings",
     "check_interactions",
     "check_length",
+    "check_segments",
     "fit_context",
     "rolled_back_on_error",
     "to_sparse_interface",
@@ -268,6 +274,17 @@ def check_length(Z, n_columns, name, meaning, least_rows=1):
             f"{name} has {Z.shape[1]} columns, but {meaning} is {n_columns}"
         )
     return sp.csr_array(Z) if sp.issparse(Z) else Z
+
+
+def check_segments(segments, n_components):
+    """Raise if segments are not fitted, or on embeddings of another width."""
+    check_is_fitted(segments, "pair_segments_")
+    n_fitted = len(segments.pair_segments_) // 2
+    if n_fitted != n_components:
+        raise ValueError(
+            f"segments were fitted on embeddings of {n_fitted} columns, but those of "
+            f"this estimator have {n_components}: fit them on its item_embeddings_"
+        )
 
 
 def check_share(number, name):

@@ -14,6 +14,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # What each layer may import of the package; anything absent is forbidden.
 MAY_IMPORT = {
+    "_names": set(),
     "_sparse": set(),
     "_validation": {"_sparse"},
     "_optional": set(),
@@ -32,6 +33,7 @@ MAY_IMPORT = {
         "metrics",
         "model_selection",
         "_files",
+        "_names",
         "_optional",
         "_sparse",
         "_validation",
@@ -46,7 +48,7 @@ MAY_IMPORT = {
         "_sparse",
         "_validation",
     },
-    "plotting": {"_sparse", "_validation"},
+    "plotting": {"_names", "_sparse", "_validation"},
     "__init__": {
         "_format",
         "_memory",

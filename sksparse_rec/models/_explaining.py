@@ -10,6 +10,7 @@ from sksparse_rec._validation import (
     as_row,
     check_embeddings,
     check_interactions,
+    check_segments,
     to_sparse_interface,
 )
 from sksparse_rec.models._explanation_names import Labels
@@ -258,17 +259,6 @@ def _explanation(rows, parts, labels, segments):
         labels = labels._replace(segment_names=names)
     parts = {name: to_sparse_interface(part) for name, part in parts.items()}
     return Explanation(labels, **parts)
-
-
-def check_segments(segments, n_components):
-    """Raise if segments are not fitted, or on embeddings of another width."""
-    check_is_fitted(segments, "pair_segments_")
-    n_fitted = len(segments.pair_segments_) // 2
-    if n_fitted != n_components:
-        raise ValueError(
-            f"segments were fitted on embeddings of {n_fitted} columns, but those of "
-            f"this estimator have {n_components}: fit them on its item_embeddings_"
-        )
 
 
 def _without_entries(history, removed, names):

@@ -4,10 +4,10 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import Bunch
 
+from sksparse_rec._names import check_n_names
 from sksparse_rec._optional import import_optional
 from sksparse_rec.models._explanation_names import (
     WAYS,
-    check_n_names,
     digits_for,
     enumeration,
     quoted,

@@ -7,13 +7,8 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
-from sksparse_rec._validation import as_row
-from sksparse_rec.models._explaining import check_segments
-from sksparse_rec.models._explanation_names import (
-    check_n_names,
-    names_at,
-    names_of_latents,
-)
+from sksparse_rec._names import check_n_names, names_at, names_of_latents
+from sksparse_rec._validation import as_row, check_segments
 from sksparse_rec.plotting._axes import STYLES, use_axes
 from sksparse_rec.plotting._text import axes_size, shorten, text_width
 

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from sksparse_rec._names import check_n_names, names_at
 from sksparse_rec._validation import as_row
-from sksparse_rec.models._explanation_names import check_n_names, names_at
 from sksparse_rec.plotting._axes import STYLES, use_axes
 from sksparse_rec.plotting._text import axes_size, fit, shorten, text_height
 
