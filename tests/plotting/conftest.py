@@ -11,6 +11,7 @@ from sksparse_rec import CompressedELSA, LatentSegments
 matplotlib.use("Agg")
 # For what the tests of this folder share.
 sys.path.insert(0, str(Path(__file__).parent))
+pytest.register_assert_rewrite("extents")
 
 
 @pytest.fixture(autouse=True)
