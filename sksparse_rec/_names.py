@@ -1,5 +1,7 @@
 """Names of items, latents and segments, wherever they are shown."""
 
+from collections import defaultdict
+
 import numpy as np
 
 
@@ -61,3 +63,29 @@ def names_at(names, positions, kind):
             f"{kind}_names has {len(names)} names, but the {kind}s go up to {last}"
         )
     return [str(names[position]) for position in positions]
+
+
+def unique_names(names, reserved=()):
+    """Return names of which no two are the same, as an object array.
+
+    The first of the same keeps its name, and the others get the lowest number from 2
+    that makes the name a new one: "tea", "tea (2)".
+
+    Parameters
+    ----------
+    names : sequence of str
+        The most important first.
+    reserved : iterable of str
+        Names that are taken already.
+    """
+    originals, used = set(names), set(reserved)
+    numbers = defaultdict(lambda: 2)
+    unique = np.empty(len(names), dtype=object)
+    for position, name in enumerate(names):
+        new = name
+        while new in used or (new != name and new in originals):
+            new = f"{name} ({numbers[name]})"
+            numbers[name] += 1
+        used.add(new)
+        unique[position] = new
+    return unique

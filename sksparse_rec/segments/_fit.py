@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from sksparse_rec._names import unique_names
 from sksparse_rec.segments._assignment import (
     dominant_pairs,
     labels_of,
@@ -20,7 +21,6 @@ from sksparse_rec.segments._names import (
     check_namer,
     name_segments,
     segment_ids,
-    unique_names,
 )
 
 

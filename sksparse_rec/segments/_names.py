@@ -1,7 +1,5 @@
 """Names of segments, from what is known of their items."""
 
-from collections import defaultdict
-
 import numpy as np
 from sklearn.utils import Bunch
 
@@ -146,29 +144,3 @@ def _name(fact, sources, n_words):
         if source == "items" and fact.item_names:
             return ", ".join(fact.item_names[:n_words])
     return fact.id
-
-
-def unique_names(names, reserved=()):
-    """Return names of which no two are the same, as an object array.
-
-    The first of the same keeps its name, and the others get the lowest number from 2
-    that makes the name a new one: "tea", "tea (2)".
-
-    Parameters
-    ----------
-    names : sequence of str
-        The most important first.
-    reserved : iterable of str
-        Names that are taken already.
-    """
-    originals, used = set(names), set(reserved)
-    numbers = defaultdict(lambda: 2)
-    unique = np.empty(len(names), dtype=object)
-    for position, name in enumerate(names):
-        new = name
-        while new in used or (new != name and new in originals):
-            new = f"{name} ({numbers[name]})"
-            numbers[name] += 1
-        used.add(new)
-        unique[position] = new
-    return unique

@@ -3,9 +3,9 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from sksparse_rec._names import unique_names
 from sksparse_rec._validation import check_share
 from sksparse_rec.segments._matching import drift_report
-from sksparse_rec.segments._names import unique_names
 
 
 class TransferMixin:

@@ -6,7 +6,7 @@ import pytest
 import scipy.sparse as sp
 
 from sksparse_rec import CompressedELSA, LatentSegments
-from sksparse_rec.segments._names import unique_names
+from sksparse_rec._names import unique_names
 
 ITEMS = ["sencha", "assam", "chai", "espresso", "arabica", "water", "mug"]
 ANCHORS = [1, 4, -1, 6]
