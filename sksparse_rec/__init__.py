@@ -18,11 +18,13 @@ from sksparse_rec.retrieval import (
     top_items,
 )
 from sksparse_rec.segments import LatentSegments
+from sksparse_rec.steering import ConceptMap
 
 __all__ = [
     "CompresSAE",
     "CompressedELSA",
     "CompressedELSACV",
+    "ConceptMap",
     "LatentSegments",
     "PersistenceError",
     "SparseIndex",

@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "_memory": {"_sparse", "_validation"},
     "_numerics": {"_sparse"},
     "retrieval": {"_format", "_numerics", "_sparse", "_validation"},
-    "metrics": {"_sparse", "_validation"},
+    "metrics": {"_optional", "_sparse", "_validation"},
     "model_selection": {"metrics", "_sparse", "_validation"},
     "datasets": {"_optional", "_sparse", "_validation"},
     "models": {
@@ -38,8 +38,33 @@ MAY_IMPORT = {
         "_sparse",
         "_validation",
     },
-    "segments": {"models", "retrieval", "_optional", "_sparse", "_validation"},
-    "persistence": {"models", "segments", "retrieval", "_format", "_validation"},
+    "segments": {
+        "models",
+        "retrieval",
+        "_names",
+        "_optional",
+        "_sparse",
+        "_validation",
+    },
+    "steering": {
+        "models",
+        "retrieval",
+        "metrics",
+        "model_selection",
+        "_numerics",
+        "_names",
+        "_optional",
+        "_sparse",
+        "_validation",
+    },
+    "persistence": {
+        "models",
+        "segments",
+        "steering",
+        "retrieval",
+        "_format",
+        "_validation",
+    },
     "export": {
         "models",
         "retrieval",
@@ -57,6 +82,7 @@ MAY_IMPORT = {
         "persistence",
         "retrieval",
         "segments",
+        "steering",
     },
 }
 # Imported by users who ask for them, never by `import sksparse_rec`.

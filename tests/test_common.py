@@ -20,10 +20,12 @@ import sksparse_rec.export
 import sksparse_rec.metrics
 import sksparse_rec.model_selection
 import sksparse_rec.plotting
+import sksparse_rec.steering
 from sksparse_rec import (
     CompresSAE,
     CompressedELSA,
     CompressedELSACV,
+    ConceptMap,
     LatentSegments,
     top_items,
 )
@@ -57,6 +59,8 @@ RECOMMENDERS = {
         CompresSAE(64, init="random", encoder="tied", nested=True),
         LatentSegments(),
         LatentSegments(min_size=1, n_latents=2, namer="ids"),
+        ConceptMap(),
+        ConceptMap(method="probe", n_neurons=2),
     ]
 )
 def test_scikit_learn_checks(estimator, check):
@@ -237,6 +241,7 @@ MODULES = [
     sksparse_rec.metrics,
     sksparse_rec.model_selection,
     sksparse_rec.plotting,
+    sksparse_rec.steering,
 ]
 
 
