@@ -18,7 +18,7 @@ from sksparse_rec.retrieval import (
     top_items,
 )
 from sksparse_rec.segments import LatentSegments
-from sksparse_rec.steering import ConceptMap
+from sksparse_rec.steering import ConceptMap, SteerableRecommender
 
 __all__ = [
     "CompresSAE",
@@ -28,6 +28,7 @@ __all__ = [
     "LatentSegments",
     "PersistenceError",
     "SparseIndex",
+    "SteerableRecommender",
     "__version__",
     "compressed_elsa_path",
     "load_model",

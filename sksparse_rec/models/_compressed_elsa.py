@@ -16,12 +16,9 @@ from sksparse_rec._validation import (
     fit_context,
     rolled_back_on_error,
 )
-from sksparse_rec.models._base import (
-    DocumentationLinkMixin,
-    RecommenderMixin,
-    is_labels,
-)
+from sksparse_rec.models._base import DocumentationLinkMixin, RecommenderMixin
 from sksparse_rec.models._fit import FitRun, train_one_epoch
+from sksparse_rec.models._lists import is_labels
 from sksparse_rec.models._new_items import NewItemsMixin
 from sksparse_rec.models._training import is_warm
 

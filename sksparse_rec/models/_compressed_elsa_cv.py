@@ -18,11 +18,7 @@ from sksparse_rec._validation import (
     fit_context,
     rolled_back_on_error,
 )
-from sksparse_rec.models._base import (
-    DocumentationLinkMixin,
-    RecommenderMixin,
-    is_labels,
-)
+from sksparse_rec.models._base import DocumentationLinkMixin, RecommenderMixin
 from sksparse_rec.models._compressed_elsa import CompressedELSA
 from sksparse_rec.models._levels import (
     BYTES_PER_NONZERO,
@@ -30,6 +26,7 @@ from sksparse_rec.models._levels import (
     select_level,
     sparsity_grid,
 )
+from sksparse_rec.models._lists import is_labels
 from sksparse_rec.models._new_items import NewItemsMixin
 from sksparse_rec.models._path import fit_path
 

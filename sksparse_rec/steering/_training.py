@@ -1,0 +1,169 @@
+"""What `SteerableRecommender.fit` does, one step a function."""
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
+
+from sksparse_rec.model_selection import score_ranking
+from sksparse_rec.models import CompresSAE
+from sksparse_rec.steering._profiles import (
+    as_dense,
+    best_items,
+    item_profiles,
+    profiles_of,
+    unwrapped,
+)
+from sksparse_rec.steering._rotation import row_norms, unit
+
+# Neurons of the default autoencoder for each dimension of a profile.
+EXPANSION = 8
+# Users that tell what the insertion of the autoencoder costs.
+N_JUDGES = 1000
+# Users whose profiles are made at once.
+USER_BLOCK = 4096
+# Length of the lists that are compared, and of those of ``score``.
+CUT_OFF = 100
+
+
+def is_fitted(estimator):
+    """Tell whether an estimator is fitted."""
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError:
+        return False
+    return True
+
+
+def fit_recommender(recommender, X):
+    """Return a recommender fitted on ``X``: the given one if it is fitted already."""
+    own = unwrapped(recommender)
+    for method in ("transform", "inverse_transform"):
+        if not hasattr(own, method):
+            raise ValueError(
+                f"{type(own).__name__} has no method {method}, which steering "
+                "needs: transform from histories to profiles, and inverse_transform "
+                "from profiles to the scores of all items"
+            )
+    if not is_fitted(recommender):
+        return clone(recommender).fit(X)
+    n_fitted = getattr(own, "n_features_in_", X.shape[1])
+    if n_fitted != X.shape[1]:
+        raise ValueError(
+            f"recommender was fitted on {n_fitted} items, but X has {X.shape[1]}"
+        )
+    return recommender
+
+
+def fit_autoencoder(sae, recommender, X, train_on, random_state):
+    """Return an autoencoder of profiles: the given one if it is fitted already."""
+    width = next(item_profiles(recommender, X.shape[1])).shape[1]
+    if sae is not None and is_fitted(sae):
+        n_fitted = getattr(unwrapped(sae), "n_features_in_", width)
+        if n_fitted != width:
+            raise ValueError(
+                f"sae was fitted on vectors of {n_fitted} columns, but profiles of "
+                f"{type(unwrapped(recommender)).__name__} have {width}"
+            )
+    else:
+        if sae is None:
+            n_neurons = EXPANSION * width
+            sae = CompresSAE(n_neurons, positive=True, random_state=random_state)
+        sae = clone(sae).fit(_training_profiles(recommender, X, train_on))
+    if not hasattr(unwrapped(sae), "components_"):
+        raise ValueError(
+            f"sae is a {type(unwrapped(sae)).__name__}, which has no components_ after "
+            "fit: they say what a neuron adds to a profile"
+        )
+    return sae
+
+
+def _training_profiles(recommender, X, train_on):
+    """Return the profiles that the autoencoder learns from, float32, none of zeros."""
+    parts = []
+    if train_on in ("users", "both"):
+        starts = range(0, X.shape[0], USER_BLOCK)
+        parts += (profiles_of(recommender, X[s : s + USER_BLOCK]) for s in starts)
+    if train_on in ("items", "both"):
+        parts += item_profiles(recommender, X.shape[1])
+    parts = [as_dense(part).astype(np.float32) for part in parts]
+    profiles = np.concatenate(parts)
+    filled = profiles.any(axis=1)
+    # Without any profile the autoencoder says what it misses.
+    return profiles[filled] if filled.any() else profiles
+
+
+def activations_of(sae, profiles):
+    """Return the neurons of profiles, CSR float64: profiles without ``sae``."""
+    if sae is not None:
+        profiles = sae.transform(profiles)
+    return sp.csr_array(profiles, dtype=np.float64)
+
+
+def item_activations(sae, recommender, n_items):
+    """Return the neurons of one-item histories, unit rows, float32."""
+    parts = (activations_of(sae, P) for P in item_profiles(recommender, n_items))
+    activations = sp.csr_array(sp.vstack(list(parts)))
+    activations.eliminate_zeros()
+    return unit(activations).astype(np.float32)
+
+
+def concept_directions(weights, sae):
+    """Return the directions of concepts in the space of profiles, unit rows, float64.
+
+    CSR without ``sae``, an ndarray with one.
+    """
+    if sae is None:
+        return unit(sp.csr_array(weights, dtype=np.float64))
+    directions = sp.csr_array(weights) @ unwrapped(sae).components_.astype(np.float64)
+    return unit(np.asarray(directions))
+
+
+def rebuilt(sae, profiles):
+    """Return what the codes of dense profiles rebuild, with the length of the profiles.
+
+    Parameters
+    ----------
+    sae : fitted autoencoder
+    profiles : ndarray of shape (n_users, n_dimensions), float64
+    """
+    directions = np.asarray(sae.inverse_transform(sae.transform(profiles)), np.float64)
+    mean = getattr(unwrapped(sae), "mean_", None)
+    if mean is not None:
+        # Such a code rebuilds where a unit profile is, seen from the mean.
+        distances = row_norms(unit(profiles) - mean)
+        directions = mean + unit(directions) * distances[:, None]
+    return unit(directions) * row_norms(profiles)[:, None]
+
+
+def insertion_loss(recommender, sae, X, popularity):
+    """Return the share of nDCG@100 that is lost where lists come from rebuilt profiles.
+
+    A fifth of the items of some users is hidden. NaN if nobody has items to hide, 0
+    where the recommender finds none of them.
+    """
+    lengths = np.diff(X.indptr)
+    judges = np.flatnonzero(lengths > 1)
+    judges = judges[np.linspace(0, len(judges) - 1, N_JUDGES).astype(int)]
+    judges = np.unique(judges) if len(judges) else judges
+    if not len(judges):
+        return np.nan
+
+    def score(change):
+        def recommend(history, k, exclude_seen):
+            history = sp.csr_array(history)
+            return best_items(
+                recommender,
+                lambda users: change(profiles_of(recommender, history[users])),
+                history.shape[0],
+                popularity,
+                k,
+                {"candidates": None, "allowed": None, "excluded": [history]},
+            )
+
+        return score_ranking(recommend, X[judges], k=CUT_OFF)
+
+    whole = score(lambda profiles: profiles)
+    inserted = score(lambda profiles: rebuilt(sae, as_dense(profiles)))
+    return float(1 - inserted / whole) if whole > 0 else 0.0
