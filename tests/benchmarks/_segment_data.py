@@ -14,7 +14,7 @@ from _data import (
     data_folder,
     kept_items,
 )
-from _segment_scores import frequent_tags
+from _segment_scores import is_frequent
 from sklearn.feature_extraction.text import CountVectorizer
 
 from sksparse_rec.datasets import load_debian
@@ -32,11 +32,14 @@ class Tagged:
         ``dataset.load()``, of tags that enough items carry.
     rows : str
         The facet of which rows of a page would be made.
+    load_names : callable or None
+        Returns the names of the tags of every facet, arrays of objects.
     """
 
     dataset: Dataset
     load_tags: Callable[[], dict]
     rows: str
+    load_names: Callable[[], dict] | None = None
 
     @property
     def name(self):
@@ -46,8 +49,13 @@ class Tagged:
 
 def one_hot(lists):
     """Return the CSR of ones of lists of tags, a column for each tag."""
+    return _named_one_hot(lists)[0]
+
+
+def _named_one_hot(lists):
     vectorizer = CountVectorizer(analyzer=set, binary=True, dtype=np.float32)
-    return sp.csr_array(vectorizer.fit_transform(lists))
+    tags = sp.csr_array(vectorizer.fit_transform(lists))
+    return tags, vectorizer.get_feature_names_out()
 
 
 def _split(column, *, counted=False):
@@ -55,31 +63,49 @@ def _split(column, *, counted=False):
     if counted:
         # tag:number of users
         lists = [[tag.rpartition(":")[0] for tag in tags] for tags in lists]
-    return one_hot(lists)
+    return _named_one_hot(lists)
+
+
+def _frequent(facets, kept):
+    """Keep the tags of enough of the items that are left, and their names."""
+    found = {}
+    for facet, (tags, names) in facets.items():
+        tags = tags[kept]
+        frequent = is_frequent(tags)
+        found[facet] = tags[:, frequent], names[frequent]
+    return found
 
 
 def _load_folder(name, min_rating, facets):
     folder = data_folder() / name
     items = pd.read_csv(folder / "items.csv.gz", keep_default_na=False)
     kept = kept_items(sp.load_npz(folder / "interactions.npz"), min_rating)
-    return {
-        facet: frequent_tags(_split(items[facet], counted=counted)[kept])
+    named = {
+        facet: _split(items[facet], counted=counted)
         for facet, counted in facets.items()
     }
+    return _frequent(named, kept)
 
 
 def _load_debian():
     data = load_debian()
     kept = kept_items(data.data, 0)
+    debtags = sp.csr_array(data.item_tags, dtype=np.float32)
     facets = {
-        "section": one_hot([[section] for section in data.item_sections]),
-        "debtags": sp.csr_array(data.item_tags, dtype=np.float32),
+        "section": _named_one_hot([[section] for section in data.item_sections]),
+        "debtags": (debtags, np.asarray(data.tag_names)),
     }
-    return {name: frequent_tags(tags[kept]) for name, tags in facets.items()}
+    return _frequent(facets, kept)
+
+
+def _part(load, place):
+    return {facet: pair[place] for facet, pair in load().items()}
 
 
 def _tagged(name, rows, load, *arguments):
-    return Tagged(DATASETS[name], partial(load, *arguments), rows)
+    load = partial(load, *arguments)
+    tags, names = (partial(_part, load, place) for place in (0, 1))
+    return Tagged(DATASETS[name], tags, rows, names)
 
 
 MOVIES = {"genres": False, "tags": True}

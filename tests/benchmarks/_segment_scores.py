@@ -16,9 +16,9 @@ N_SHUFFLES = 5
 MATCHED = 0.5
 
 
-def frequent_tags(tags, min_items=MIN_TAGGED):
-    """Keep the tags that enough items carry."""
-    return tags[:, np.diff(sp.csc_array(tags).indptr) >= min_items]
+def is_frequent(tags, min_items=MIN_TAGGED):
+    """Tell of every tag whether enough items carry it."""
+    return np.diff(sp.csc_array(tags).indptr) >= min_items
 
 
 def score_groups(labels, tags, seed=0):

@@ -16,7 +16,7 @@ from _segment_clusters import (
 from _segment_data import TAGGED, Tagged, one_hot
 from _segment_process import fewer_users, load_groups, save_groups
 from _segment_rows import as_list, judge, lay_out, recall
-from _segment_scores import frequent_tags, nmi, score_groups, score_match
+from _segment_scores import is_frequent, nmi, score_groups, score_match
 from _segments import SEGMENT_SYSTEMS
 from bench_segments import (
     add_scores,
@@ -27,7 +27,7 @@ from bench_segments import (
 )
 from sklearn.metrics import normalized_mutual_info_score
 
-from sksparse_rec.datasets import make_interactions
+from sksparse_rec.datasets import load_debian, make_interactions
 
 TAGS = one_hot([["a"], ["a", "b"], ["b"], ["b"], [], ["c"], ["a"]])
 
@@ -81,8 +81,8 @@ def test_perfect_groups_are_pure_whatever_their_numbers():
 
 
 def test_frequent_tags_are_kept():
-    assert frequent_tags(TAGS, 2).shape == (7, 2)
-    assert frequent_tags(TAGS, 4).shape == (7, 0)
+    np.testing.assert_array_equal(is_frequent(TAGS, 2), [True, True, False])
+    assert not is_frequent(TAGS, 4).any()
 
 
 def test_matching_by_hand():
@@ -178,6 +178,17 @@ def test_tags_of_debian_belong_to_its_columns():
     n_items = tagged.dataset.load().shape[1]
     tags = tagged.load_tags()
     assert {table.shape[0] for table in tags.values()} == {n_items}
+    names = tagged.load_names()
+    assert {name: len(each) for name, each in names.items()} == {
+        name: table.shape[1] for name, table in tags.items()
+    }
+    data = load_debian()
+    kept = kept_items(data.data, 0)
+    column = np.flatnonzero(names["section"] == "editors")[0]
+    np.testing.assert_array_equal(
+        tags["section"][:, [column]].toarray().ravel() > 0,
+        np.asarray(data.item_sections)[kept] == "editors",
+    )
     assert np.all(np.diff(tags["section"].indptr) <= 1)
 
 
