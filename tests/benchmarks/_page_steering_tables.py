@@ -16,6 +16,7 @@ from _steering_compare import (
     share_above,
 )
 from _steering_measures import MIN_LIKERS, SHARES, TOLERANCE
+from _steering_rivals import SOME_STRENGTHS
 
 
 def number(value, digits=4, sign=False):
@@ -156,11 +157,11 @@ def compare_mappings(records):
     return f"""\
 ## Mappings of neurons to concepts
 
-Methods of `ConceptMap` and numbers of neurons, on at most {MAX_MAPPED} of the concepts:
-the share of concepts whose share never falls, the mean share at strength 1, the share
-of concepts that fill half of the list, and nDCG@100 minus unsteered where the mean
-share is a quarter, on the concepts that all mappings bring there (of all users, and of
-those who like them at their own quarter).
+Methods of `ConceptMap` and numbers of neurons, on at most {MAX_MAPPED} of the concepts
+and with {len(SOME_STRENGTHS)} strengths: the share of concepts whose share never falls,
+the mean share at strength 1, the share of concepts that fill half of the list, and
+nDCG@100 minus unsteered where the mean share is a quarter, on the concepts that all
+mappings bring there (of all users, and of those who like them at their own quarter).
 
 """ + "\n\n".join(parts)
 

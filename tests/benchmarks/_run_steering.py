@@ -16,7 +16,7 @@ from _process import peak_memory, reset_peak_memory, versions_of
 from _run_segments import PACKAGES
 from _steering import OWN, RANDOM
 from _steering_measures import LIST_LENGTH, Judge
-from _steering_rivals import STRENGTHS, Scores, TagRivals
+from _steering_rivals import SOME_STRENGTHS, STRENGTHS, Scores, TagRivals
 from sklearn.decomposition import TruncatedSVD
 
 from sksparse_rec import (
@@ -123,7 +123,7 @@ def steer_concepts(task, steerable, data):
         precision = precision_of(factors, direction, judge.tags[concept])
         facts["concepts"].append({**judge.describe(concept), "precision": precision})
     for way, values in mapped_curves(task, steerable, scores, judge, tags).items():
-        curves[way], grids[way] = values, STRENGTHS
+        curves[way], grids[way] = values, SOME_STRENGTHS
     return {way: np.array(values) for way, values in curves.items()}, grids, facts
 
 
@@ -174,10 +174,10 @@ def mapped_curve(weights, decoder, scores, judge, concept):
     direction = dense_row(direction, 0)
     if not direction.any():
         unsteered = judge.measure(scores.lists(scores.of_units.copy()), concept)
-        return [unsteered] * len(STRENGTHS)
+        return [unsteered] * len(SOME_STRENGTHS)
     return [
         judge.measure(scores.lists(scores.rotated(direction, strength)), concept)
-        for strength in STRENGTHS
+        for strength in SOME_STRENGTHS
     ]
 
 

@@ -33,7 +33,7 @@ MAX_USERS = 500
 METHODS = ("mean", "specificity", "correlation", "mutual_information", "probe")
 N_NEURONS = (1, 8, 32)
 # Mappings are compared on so many of the concepts.
-MAX_MAPPED = 30
+MAX_MAPPED = 15
 OWN = "steered"
 RANDOM = "random directions"
 # How the page calls the ways to more of a concept.

@@ -10,8 +10,10 @@ import torch
 from _steering_measures import LIST_LENGTH
 
 STRENGTHS = (0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1)
-FINE = tuple(round(place / 20, 2) for place in range(21))
-COUNTS = (0, 1, 2, 3, 5, 8, 12, 20, 30, 50, 80)
+# Mappings are compared at fewer of them.
+SOME_STRENGTHS = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.85, 1)
+FINE = tuple(round(place / 16, 4) for place in range(17))
+COUNTS = (0, 1, 2, 4, 8, 16, 32, 64)
 # Comparing a count with a share of places needs a little room for rounding.
 ROOM = 1e-9
 

@@ -124,7 +124,7 @@ def choose_concepts(tags):
 
 def task_of(job, shape, paths, place, options, concepts, mapped):
     """Return what the child process reads."""
-    step = max(1, len(concepts) // MAX_MAPPED)
+    step = max(1, -(-len(concepts) // MAX_MAPPED))
     return {
         "kind": job.system.kind,
         "params": job.system.params_for(*shape),

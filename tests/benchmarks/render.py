@@ -17,8 +17,11 @@ from _page_quality import render_quality
 from _page_search import render_search
 from _page_segments import render_segments
 from _page_speed import render_speed
+from _page_steering import render_steering
 from _pages import by_dataset, done
 from _plan import RESULTS
+from _steering_compare import by_facet
+from _steering_figure import steering_figure
 
 DOCS = HERE.parents[1] / "docs"
 FIGURES = Path("_static") / "benchmarks"
@@ -33,6 +36,7 @@ def main():
     names = (
         *("quality", "budgets", "growth", "million", "speed", "step"),
         *("codes", "codes-speed", "search", "segments", "segment-pages"),
+        "steering",
     )
     records = {name: read_records(options.results / name) for name in names}
     pages = {}
@@ -52,6 +56,8 @@ def main():
         pages["segments"] = render_segments(
             records["segments"], records["segment-pages"]
         )
+    if records["steering"]:
+        pages["steering"] = _steering(records["steering"], options.docs)
     for name, page in pages.items():
         write(options.docs / "benchmarks" / f"{name}.md", page)
     if records["quality"]:
@@ -84,6 +90,15 @@ def _growth(growth, million, docs):
     if done(growth):
         save(Growth(growth).figure(), docs / path)
     return render_growth(growth, million, f"../{path.as_posix()}")
+
+
+def _steering(records, docs):
+    figures = {}
+    for (name, facet), group in by_facet(done(records)).items():
+        path = FIGURES / f"steering-{name}-{facet}.svg"
+        save(steering_figure(name, facet, group), docs / path)
+        figures[name, facet] = f"../{path.as_posix()}"
+    return render_steering(records, figures)
 
 
 def write(path, text):

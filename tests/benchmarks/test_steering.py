@@ -3,10 +3,31 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from _data import split_dataset
-from _segment_data import one_hot
+from _data import Dataset, split_dataset
+from _harness import Job, read_records
+from _page_steering import render_steering
+from _plan import make_parser, run_jobs
+from _segment_data import Tagged, one_hot
+from _steering import OWN, STEERING_SYSTEMS, WAYS
+from _steering_compare import (
+    ALREADY,
+    MET,
+    MISSED,
+    NEVER,
+    best_other,
+    by_facet,
+    difference,
+    liker_outcome,
+    mapping_rows,
+    paired,
+    reasons,
+    rising_share,
+    share_above,
+)
+from _steering_figure import steering_figure
 from _steering_measures import MEASURES, Judge, largest_fall, reached_at, sum_up
 from _steering_rivals import STRENGTHS, Scores, TagRivals, boosted, interleaved
+from bench_steering import choose_concepts, run_steering, summarize_steering
 
 from sksparse_rec.datasets import make_interactions
 from sksparse_rec.metrics import ndcg_at_k
@@ -167,3 +188,133 @@ def test_levels_are_raised_and_lengths_kept(scores):
             turned[:, 0], level + strength * (1 - level), rtol=1e-4, atol=1e-6
         )
         np.testing.assert_allclose(np.linalg.norm(turned, axis=1), 1, rtol=1e-4)
+
+
+def _record():
+    """Three concepts: one steered well, one that is there already, one never."""
+    facts = [(30, 9, 0.8, 0.9), (30, 9, 0.2, 0.9), (25, 9, 0.2, 0.3)]
+    names = ("n_items", "n_likers", "liker_hidden_share", "precision")
+    concepts = [
+        {"name": name, **dict(zip(names, each, strict=True))}
+        for name, each in zip("abc", facts, strict=True)
+    ]
+    own = {
+        "first": {
+            "share": [0.1, 0.2, 0.1],
+            "ndcg": [0.5, 0.5, 0.5],
+            "liker_share": [0.3, 0.6, 0.2],
+            "liker_ndcg": [0.5, 0.5, 0.5],
+        },
+        "last_share": [1, 1, 0.4],
+        "fall": [0, 0.0005, 0.1],
+        "at 0.25": {"ndcg": [0.5, 0.45, 0.4], "liker_ndcg": [0.5, 0.5, 0.4]},
+        "at 0.5": {"ndcg": [0.4, 0.4, None], "liker_ndcg": [0.55, 0.5, None]},
+    }
+    boost = {
+        **own,
+        "at 0.5": {"ndcg": [0.3, 0.45, 0.2], "liker_ndcg": [0.6, 0.5, 0.3]},
+    }
+    ways = {OWN: own, "places": boost}
+    return {"concepts": concepts, "ways": ways, "mappings": {"mean, 1": own}}
+
+
+def test_comparisons_by_hand():
+    record = _record()
+    assert rising_share(record["ways"][OWN]) == pytest.approx(1 / 3)
+    assert rising_share(record["ways"][OWN], 0.001) == pytest.approx(2 / 3)
+    pairs = paired(record, "places", 0.5)
+    assert pairs == [(0.4, 0.3), (0.4, 0.45)]
+    assert difference(pairs) == pytest.approx(0.025)
+    assert share_above(pairs) == 0.5
+    # Likers of the second have half of their list already.
+    assert paired(record, "places", 0.5, "liker_ndcg") == [(0.55, 0.6)]
+    assert best_other(record, 0, "liker_ndcg") == (0.6, "places")
+    assert [liker_outcome(record, place) for place in range(3)] == [MET, ALREADY, NEVER]
+    record["ways"][OWN]["first"]["liker_ndcg"][0] = 0.56
+    assert liker_outcome(record, 0) == MISSED
+    assert reasons(record, 0) == "other hidden items fall behind"
+    assert "0.40 at strength 1" in reasons(record, 2)
+    assert "likers hide 0.20 of it" in reasons(record, 2)
+    assert "imprecise direction" in reasons(record, 2)
+    record["concepts"][0]["n_likers"] = 4
+    assert liker_outcome(record, 0) is None
+    assert paired(record, "places", 0.25, "liker_ndcg") == [(0.4, 0.4)]
+    (row,) = mapping_rows([record])
+    assert row["reached"] == pytest.approx(2 / 3)
+    assert row["ndcg"] == pytest.approx(-0.05)
+
+
+def test_concepts_are_of_enough_items_and_the_same_for_all_runs():
+    counts = np.arange(10, 110)
+    columns = [np.repeat([1.0, 0.0], [count, 120 - count]) for count in counts]
+    chosen, places = choose_concepts(sp.csr_array(np.column_stack(columns)))
+    np.testing.assert_array_equal(chosen.sum(axis=0), counts[10:])
+    assert len(set(places)) == 60
+    assert places == sorted(places)
+    assert choose_concepts(sp.csr_array(np.column_stack(columns)))[1] == places
+
+
+def _made_up():
+    rng = np.random.default_rng(0)
+    groups = rng.integers(0, 3, 120)
+    # Users like the items of one group.
+    liked = rng.integers(0, 3, 300)
+    chances = np.where(liked[:, None] == groups, 0.25, 0.05)
+    X = sp.csr_array((rng.random((300, 120)) < chances).astype(np.float32))
+    tags = one_hot([["group " + str(group)] for group in groups])
+    dataset = Dataset("debian", lambda: X, 60)
+    names = {"section": np.array(["x", "y", "z"], dtype=object)}
+    return Tagged(dataset, lambda: {"section": tags}, "section", lambda: names)
+
+
+SMALL = {
+    "latents": {"settings": {"n_components": 16, "n_nonzero": 4, "max_iter": 3}},
+    "svd-sae": {
+        "settings": {"n_components": 8},
+        "sae": {"n_components": 32, "n_nonzero": 4, "positive": True, "max_iter": 2},
+    },
+}
+
+
+def test_runs_are_recorded_and_rendered(tmp_path):
+    options = make_parser("", seeds=[0]).parse_args(
+        ["--results", str(tmp_path), "--threads", "1", "--device", "cpu"]
+    )
+    options.mappings_on, options.curves = ["debian"], tmp_path / "curves"
+    jobs = [
+        Job(
+            f"{name}-section",
+            STEERING_SYSTEMS[name].with_settings(settings),
+            _made_up(),
+            0,
+            name,
+        )
+        for name, settings in SMALL.items()
+    ]
+    run_jobs(jobs, options, "steering", run_steering)
+    records = read_records(tmp_path / "steering")
+    assert len(records) == 2
+    for record in records:
+        assert record["status"] == "ok", record
+        assert all(record["unchanged"].values())
+        assert set(record["ways"]) == set(WAYS)
+        assert [concept["name"] for concept in record["concepts"]] == ["x", "y", "z"]
+        own = record["ways"][OWN]
+        assert own["mean"]["share"][-1] > own["mean"]["share"][0] + 0.2
+        # Every way starts at the unsteered list, up to ties.
+        for way in record["ways"].values():
+            assert way["first"]["ndcg"] == pytest.approx(own["first"]["ndcg"], abs=5e-3)
+        assert len(record["mappings"]) == 15
+        assert record["mappings"]["specificity, 8"]["first"] == pytest.approx(
+            own["first"], abs=5e-3
+        )
+        assert "rising for" in summarize_steering(record)
+    assert len(list(options.curves.iterdir())) == 2
+    failed = {**records[0], "seed": 1, "status": "failed", "error": "no memory"}
+    page = render_steering([*records, failed], {("debian", "section"): "figure.svg"})
+    for words in ("## debian: section", "What must hold", "no memory", "figure.svg"):
+        assert words in page
+    ((key, group),) = by_facet(records).items()
+    figure = steering_figure(*key, group)
+    assert len(figure.axes) == 4
+    assert len(figure.axes[0].lines) == len(WAYS)
