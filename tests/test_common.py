@@ -242,6 +242,7 @@ MODULES = [
     sksparse_rec.model_selection,
     sksparse_rec.plotting,
     sksparse_rec.steering,
+    sksparse_rec.steering,
 ]
 
 
