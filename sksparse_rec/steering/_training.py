@@ -36,7 +36,16 @@ def is_fitted(estimator):
     return True
 
 
-def fit_recommender(recommender, X):
+def _seeded_clone(estimator, random):
+    """Return a clone whose parameters ``random_state`` that are None are seeds."""
+    copy = clone(estimator)
+    for name, value in sorted(copy.get_params().items()):
+        if value is None and name.rpartition("__")[2] == "random_state":
+            copy.set_params(**{name: random.randint(np.iinfo(np.int32).max)})
+    return copy
+
+
+def fit_recommender(recommender, X, random):
     """Return a recommender fitted on ``X``: the given one if it is fitted already."""
     own = unwrapped(recommender)
     for method in ("transform", "inverse_transform"):
@@ -47,7 +56,7 @@ def fit_recommender(recommender, X):
                 "from profiles to the scores of all items"
             )
     if not is_fitted(recommender):
-        return clone(recommender).fit(X)
+        return _seeded_clone(recommender, random).fit(X)
     n_fitted = getattr(own, "n_features_in_", X.shape[1])
     if n_fitted != X.shape[1]:
         raise ValueError(
@@ -56,7 +65,7 @@ def fit_recommender(recommender, X):
     return recommender
 
 
-def fit_autoencoder(sae, recommender, X, train_on, random_state):
+def fit_autoencoder(sae, recommender, X, train_on, random):
     """Return an autoencoder of profiles: the given one if it is fitted already."""
     width = next(item_profiles(recommender, X.shape[1])).shape[1]
     if sae is not None and is_fitted(sae):
@@ -68,9 +77,10 @@ def fit_autoencoder(sae, recommender, X, train_on, random_state):
             )
     else:
         if sae is None:
-            n_neurons = EXPANSION * width
-            sae = CompresSAE(n_neurons, positive=True, random_state=random_state)
-        sae = clone(sae).fit(_training_profiles(recommender, X, train_on))
+            sae = CompresSAE(EXPANSION * width, positive=True)
+        sae = _seeded_clone(sae, random).fit(
+            _training_profiles(recommender, X, train_on)
+        )
     if not hasattr(unwrapped(sae), "components_"):
         raise ValueError(
             f"sae is a {type(unwrapped(sae)).__name__}, which has no components_ after "
@@ -145,10 +155,10 @@ def insertion_loss(recommender, sae, X, popularity):
     """
     lengths = np.diff(X.indptr)
     judges = np.flatnonzero(lengths > 1)
-    judges = judges[np.linspace(0, len(judges) - 1, N_JUDGES).astype(int)]
-    judges = np.unique(judges) if len(judges) else judges
     if not len(judges):
         return np.nan
+    spread = np.linspace(0, len(judges) - 1, N_JUDGES).astype(int)
+    judges = judges[np.unique(spread)]
 
     def score(change):
         def recommend(history, k, exclude_seen):
