@@ -27,7 +27,7 @@ STEERING_SYSTEMS = {
 }
 # Concepts of fewer items are not steered, and of so many no more than these.
 MIN_ITEMS = 20
-MAX_CONCEPTS = 60
+MAX_CONCEPTS = 40
 # Test users that are steered.
 MAX_USERS = 500
 METHODS = ("mean", "specificity", "correlation", "mutual_information", "probe")
