@@ -70,7 +70,10 @@ def make_steerable(task):
     sae = None
     if "sae" in params:
         sae = CompresSAE(**params["sae"], random_state=seed, **on_device(task))
-    return SteerableRecommender(recommender, sae=sae, random_state=seed)
+    concept_map = ConceptMap(**params.get("concept_map", {}))
+    return SteerableRecommender(
+        recommender, sae=sae, concept_map=concept_map, random_state=seed
+    )
 
 
 def item_factors(recommender):

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 import torch
 from _steering_measures import LIST_LENGTH
 
-STRENGTHS = (0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1)
+STRENGTHS = (0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1)
 # Mappings are compared at fewer of them.
 SOME_STRENGTHS = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.85, 1)
 FINE = tuple(round(place / 16, 4) for place in range(17))
@@ -175,8 +175,9 @@ def boosted(tagged, others, bonus):
 def interleaved(tagged, others, share):
     """Return lists of which every beginning holds a share of tagged items.
 
-    Where enough are there already, the next place is for the better item; where no
-    tagged item is left, it is for another.
+    The share is rounded down to places: half of the first three is one. Where enough
+    are there already, the next place is for the better item; where no tagged item is
+    left, it is for another.
     """
     n_users, k = tagged[0].shape
     lists = np.empty((n_users, k), dtype=np.int64)
@@ -186,7 +187,7 @@ def interleaved(tagged, others, share):
     ends = [np.hstack((half[1], end)) for half in (tagged, others)]
     for place in range(k):
         own, other = ends[0][users, taken], ends[1][users, place - taken]
-        due = taken < share * (place + 1) - ROOM
+        due = taken < np.floor(share * (place + 1) + ROOM)
         chosen = (due | (own >= other)) & ~np.isneginf(own)
         lists[:, place] = np.where(
             chosen,
