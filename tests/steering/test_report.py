@@ -144,7 +144,7 @@ def test_strength_for_a_share(shares, expected):
             {"method": "clamp"},
             "method is one of ('raise', 'lower', 'set')",
         ),
-        ({"k": 0}, "k must be at least 1, got 0"),
+        ({"k": 0}, "k must be an integer of at least 1, got 0"),
         ({"concepts": ["tee"]}, "did you mean 'tea'?"),
         ({"y": sp.csr_array((80, 3))}, "y has the shape (80, 3)"),
     ],
