@@ -6,6 +6,10 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import check_array
 
+# A neuron is clearly about a concept whose items have this part of its activation,
+MIN_PRECISION = 0.5
+# and this many times what a neuron that is active at random would give them.
+MIN_LIFT = 2.0
 ADVICE = "Items that have a concept get a positive weight, such as 1, and the others 0."
 
 

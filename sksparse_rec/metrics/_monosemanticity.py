@@ -17,10 +17,10 @@ from sksparse_rec._validation import (
     validate_params,
 )
 from sksparse_rec.metrics._columns import column_ranks, first_duplicates
-from sksparse_rec.metrics._concepts import check_concepts
+from sksparse_rec.metrics._concepts import MIN_LIFT, MIN_PRECISION, check_concepts
 
 # Bytes that a pair of a concept and a neuron takes with all temporaries.
-BYTES_PER_PAIR = 80
+BYTES_PER_PAIR = 160
 COUNT = [Interval(Integral, 1, None, closed="left")]
 
 
@@ -30,16 +30,24 @@ class Monosemanticity(Bunch):
     A `sklearn.utils.Bunch` of arrays with one entry a neuron, and of shares; ``print``
     shows the shares.
 
+    Parameters
+    ----------
+    **kwargs : object
+        The attributes below, by name.
+
     Attributes
     ----------
     best_concept : ndarray of shape (n_neurons,), int64
-        The concept of the largest ``auc``, -1 for a neuron that is dead or meets none.
+        The concept of the largest ``auc``, among those that the neuron is clearly about
+        if there are any; -1 for a neuron that is dead or meets none.
     side : ndarray of shape (n_neurons,), int64
         Whether the concept is on the positive side of the neuron, 1, or on the
         negative one, -1; 0 without a concept.
     auc : ndarray of shape (n_neurons,), float64
         Area under the ROC curve of the neuron as a classifier of its best concept.
-        1 is perfect, 0.5 is chance. NaN without a concept, as the next two.
+        1 is perfect, 0.5 is chance. NaN without a concept, as the next three.
+    precision : ndarray of shape (n_neurons,), float64
+        Part of the activation on that side that items of the best concept have.
     selectivity : ndarray of shape (n_neurons,), float64
         Mean activation of the best concept's items against that of the others, from
         -1 to 1, which means that only items of the concept are active.
@@ -87,8 +95,8 @@ class Monosemanticity(Bunch):
         -------
         frame : pandas.DataFrame
             ``neuron``, ``concept`` (its name, None without one), ``side``, ``auc``,
-            ``selectivity``, ``entropy``, ``n_active``, ``is_clear``, ``is_dead`` and
-            ``duplicate_of``.
+            ``precision``, ``selectivity``, ``entropy``, ``n_active``, ``is_clear``,
+            ``is_dead`` and ``duplicate_of``.
 
         Raises
         ------
@@ -97,8 +105,8 @@ class Monosemanticity(Bunch):
         """
         pandas = import_optional("pandas", "Monosemanticity.to_frame", "data")
         names = np.append(self.concept_names, [None])[self.best_concept]
-        fields = ("side", "auc", "selectivity", "entropy", "n_active", "is_clear")
-        fields += ("is_dead", "duplicate_of")
+        fields = ("side", "auc", "precision", "selectivity", "entropy", "n_active")
+        fields += ("is_clear", "is_dead", "duplicate_of")
         table = {"neuron": np.arange(len(names)), "concept": names}
         return pandas.DataFrame(table | {field: self[field] for field in fields})
 
@@ -110,7 +118,8 @@ class Monosemanticity(Bunch):
         "concept_names": ["array-like", None],
         "min_items": COUNT,
         "min_active": COUNT,
-        "min_auc": [Interval(Real, 0.5, 1, closed="both")],
+        "min_precision": [Interval(Real, 0, 1, closed="both")],
+        "min_lift": [Interval(Real, 0, None, closed="left")],
         "min_cosine": [Interval(Real, 0, 1, closed="right")],
     },
     prefer_skip_nested_validation=True,
@@ -122,7 +131,8 @@ def monosemanticity(
     concept_names=None,
     min_items=20,
     min_active=10,
-    min_auc=0.8,
+    min_precision=MIN_PRECISION,
+    min_lift=MIN_LIFT,
     min_cosine=0.99,
 ):
     r"""Measure how clearly each neuron stands for one concept.
@@ -147,10 +157,13 @@ def monosemanticity(
         best of hundreds of concepts looks good by chance if they are small: the AUC of
         n random items has a standard deviation of about :math:`\sqrt{1 / 12n}`.
     min_active : int, default=10
-        Neurons that are active for fewer items are not clear.
-    min_auc : float, default=0.8
-        What a clear neuron reaches with its best concept. With 20 items it is 4.6
-        standard deviations above chance.
+        Neurons that are active for fewer items, on the side that is judged, are not
+        clear.
+    min_precision : float, default=0.5
+        Part of its activation that a clear neuron has for items of one concept.
+    min_lift : float, default=2.0
+        That part is also to be at least this many times the concept's part of all
+        items, so that a concept of half of the items is no neuron's.
     min_cosine : float, default=0.99
         A neuron is a duplicate if the absolute cosine of its activations with those
         of a neuron before it is at least this.
@@ -184,9 +197,10 @@ def monosemanticity(
     with the ranks :math:`r_i` of all items, ties counted half, so that the many zeros
     of a sparse neuron are one block. For the negative side it is 1 - AUC. The best
     concept is that of the largest, among those with an item that is active on the
-    side; ties go to the concept with more items, then to the lower one. With the
-    absolute activations :math:`a_i \ge 0` on its side and their means
-    :math:`m_c` over the items of concepts and :math:`m_{\bar c}` over the others,
+    side, and first among those that the neuron is clearly about; ties go to the
+    concept with more items, then to the lower one. With the absolute activations
+    :math:`a_i \ge 0` on its side and their means :math:`m_c` over the items of
+    concepts and :math:`m_{\bar c}` over the others,
 
     .. math::
 
@@ -199,9 +213,12 @@ def monosemanticity(
     active at random, and its entropy would be theirs, where it should be 1. Concepts
     that share items keep it above 0. It is NaN if C is 1.
 
-    A neuron is clear if its AUC is at least `min_auc` and it is active for at least
-    `min_active` items. AUC asks for a neuron that finds most items of a concept;
-    selectivity is high as well for one that finds only some and nothing else.
+    A neuron is clearly about a concept if a side that is active for `min_active` items
+    has a precision, :math:`n_c m_c / \sum_i a_i`, of at least `min_precision` and of at
+    least `min_lift` times :math:`n_c / n`. AUC is no part of that rule: it asks for a
+    neuron that finds most items of a concept. A latent that is active for 2 % of the
+    items cannot, however well it is understood, while random directions through dense
+    latents, whose entropy is near 1, reach 0.8 for whatever splits the catalogue.
 
     Time: O(nnz × concepts of an item) and a sort of the activations, and O(sum over
     the items of squared active neurons) for the duplicates. Memory: a copy of the
@@ -233,24 +250,20 @@ def monosemanticity(
     judged = _judged_concepts(counts, min_items, X.shape[0])
     ones = sp.csr_array((np.ones(Y.nnz), Y.indices, Y.indptr), shape=Y.shape)
     has = sp.csr_array(ones.T)[judged]
-    found = [_judge(X[:, block], has, counts[judged]) for block in _blocks(X, judged)]
-    best, side, auc, selectivity, entropy = map(
-        np.concatenate, zip(*found, strict=True)
-    )
+    rule = _Rule(min_precision, min_lift, min_active)
+    found = [
+        _judge(X[:, block], has, counts[judged], rule) for block in _blocks(X, judged)
+    ]
+    best, *found = map(np.concatenate, zip(*found, strict=True))
+    judgement = _Judgement(np.append(judged, -1)[best], *found)
     n_active = np.diff(X.indptr).astype(np.int64)
-    is_clear = (auc >= min_auc) & (n_active >= min_active)
     duplicate_of = first_duplicates(X, min_cosine)
     return Monosemanticity(
-        best_concept=np.append(judged, -1)[best],
-        side=side,
-        auc=auc,
-        selectivity=selectivity,
-        entropy=entropy,
+        **judgement._asdict(),
         n_active=n_active,
         is_dead=n_active == 0,
         duplicate_of=duplicate_of,
-        is_clear=is_clear,
-        clear_share=float(is_clear.mean()),
+        clear_share=float(judgement.is_clear.mean()),
         dead_share=float(np.mean(n_active == 0)),
         duplicate_share=float(np.mean(duplicate_of >= 0)),
         concept_names=names,
@@ -283,17 +296,27 @@ def _blocks(X, judged):
     return gen_batches(X.shape[1], width)
 
 
-class _Judgement(NamedTuple):
-    """Of a block of neurons: places of best concepts, and the arrays of the result."""
+class _Rule(NamedTuple):
+    """What a side that is clearly about a concept has at least."""
 
-    best: np.ndarray
+    precision: float
+    lift: float
+    n_active: int
+
+
+class _Judgement(NamedTuple):
+    """Of neurons: what ``Monosemanticity`` says of them and their concepts."""
+
+    best_concept: np.ndarray
+    is_clear: np.ndarray
     side: np.ndarray
     auc: np.ndarray
+    precision: np.ndarray
     selectivity: np.ndarray
     entropy: np.ndarray
 
 
-def _judge(X, has, counts):
+def _judge(X, has, counts, rule):
     """Judge a block of neurons.
 
     Parameters
@@ -302,37 +325,45 @@ def _judge(X, has, counts):
     has : csr_array of shape (n_concepts, n_items)
         Ones where an item has a concept; the concept to prefer first.
     counts : ndarray of shape (n_concepts,)
+    rule : _Rule
 
     Returns
     -------
     _Judgement
-        ``best`` is -1 for none.
+        ``best_concept`` is a row of ``has``, or -1.
     """
     n_items, n_neurons = X.shape
-    auc = _areas(X, has, counts)
     sides = X.maximum(0), (-X).maximum(0)
-    masses = [(has @ side).toarray() for side in sides]
-    met = [mass > 0 for mass in masses]
-    positive = np.where(met[0], auc, -np.inf)
-    negative = np.where(met[1], 1 - auc, -np.inf)
-    areas = np.maximum(positive, negative)
+    # Concepts, sides, neurons.
+    masses = np.stack([(has @ side).toarray() for side in sides], axis=1)
+    totals = np.stack([side.sum(axis=0) for side in sides])
+    n_active = np.stack([side.count_nonzero(axis=0) for side in sides])
+    auc = _areas(X, has, counts)
+    areas = np.where(masses > 0, np.stack([auc, 1 - auc], axis=1), -np.inf)
+    precisions = masses / np.where(totals > 0, totals, 1)
+    least = np.maximum(rule.precision, rule.lift * counts / n_items)
+    clear = (precisions >= least[:, None, None]) & (masses > 0)
+    clear &= n_active >= rule.n_active
+    is_clear = clear.any(axis=(0, 1))
+    areas[~clear & is_clear] = -np.inf
+    best, side = np.divmod(areas.reshape(-1, n_neurons).argmax(axis=0), 2)
     neurons = np.arange(n_neurons)
-    best = np.argmax(areas, axis=0)
-    area = areas[best, neurons]
-    is_negative = negative[best, neurons] > positive[best, neurons]
-    means = np.where(is_negative, masses[1], masses[0]) / counts[:, None]
-    totals = np.where(is_negative, *(side.sum(axis=0) for side in reversed(sides)))
+    area, total = areas[best, side, neurons], totals[side, neurons]
+    means = masses[:, side, neurons] / counts[:, None]
     inside = means[best, neurons]
-    others = np.maximum(totals - inside * counts[best], 0) / (n_items - counts[best])
-    lacks = ~np.isfinite(area)
+    others = np.maximum(total - inside * counts[best], 0) / (n_items - counts[best])
     with np.errstate(invalid="ignore"):
         selectivity = (inside - others) / (inside + others)
         parts = means / means.sum(axis=0)
         entropy = (0 - xlogy(parts, parts).sum(axis=0)) / np.log(len(counts))
+    precision = precisions[best, side, neurons]
+    lacks = ~np.isfinite(area)
+    measures = area, precision, selectivity, entropy
     return _Judgement(
         np.where(lacks, -1, best),
-        np.where(lacks, 0, np.where(is_negative, -1, 1)),
-        *(np.where(lacks, np.nan, values) for values in (area, selectivity, entropy)),
+        is_clear,
+        np.where(lacks, 0, 1 - 2 * side),
+        *(np.where(lacks, np.nan, values) for values in measures),
     )
 
 

@@ -1,5 +1,6 @@
 """Monosemanticity against loops over pairs, and scikit-learn's area under the curve."""
 
+import itertools
 import pickle
 
 import numpy as np
@@ -41,45 +42,67 @@ def memberships():
     return Y
 
 
-def judge(x, Y, min_items):
-    """Best concept, side, area, selectivity and entropy of a neuron, pair by pair."""
+def judge(x, Y, min_items, min_active=10, min_precision=0.5, min_lift=2):
+    """Judge a neuron pair by pair."""
     counts = (Y > 0).sum(axis=0)
     judged = np.flatnonzero((counts >= min_items) & (counts < len(Y)))
-    found = [
-        (-roc_auc_score(Y[:, c] > 0, sign * x), -counts[c], -sign, c)
-        for c in judged
-        for sign in (1, -1)
-        if np.any((sign * x > 0) & (Y[:, c] > 0))
-    ]
+    found = []
+    for concept, sign in itertools.product(judged, (1, -1)):
+        has, a = Y[:, concept] > 0, np.maximum(sign * x, 0)
+        if np.any(a[has] > 0):
+            precision = a[has].sum() / a.sum()
+            is_clear = precision >= max(min_precision, min_lift * has.mean())
+            is_clear &= np.sum(a > 0) >= min_active
+            area = roc_auc_score(has, sign * x)
+            found.append((not is_clear, -area, -has.sum(), concept, -sign, precision))
     if not found:
-        return -1, 0, np.nan, np.nan, np.nan
-    area, _, sign, best = min(found)
+        return -1, False, 0, np.nan, np.nan, np.nan, np.nan
+    unclear, area, _, best, sign, precision = min(found)
     a = np.maximum(-sign * x, 0)
     means = np.array([a[Y[:, c] > 0].mean() for c in judged])
     inside, others = a[Y[:, best] > 0].mean(), a[Y[:, best] == 0].mean()
     selectivity = (inside - others) / (inside + others)
-    return best, -sign, -area, selectivity, entropy(means) / np.log(len(judged))
+    spread = entropy(means) / np.log(len(judged))
+    return best, not unclear, -sign, -area, precision, selectivity, spread
+
+
+FIELDS = ("best_concept", "is_clear", "side", "auc", "precision", "selectivity")
 
 
 @pytest.mark.parametrize("positive", [False, True])
 @pytest.mark.parametrize("min_items", [1, 10])
 def test_every_measure_is_its_definition(X, Y, min_items, positive):
     X = np.maximum(X, 0) if positive else X
-    result = monosemanticity(X, Y, min_items=min_items, min_auc=0.6, min_active=20)
-    expected = [judge(X[:, j], Y, min_items) for j in range(N_NEURONS)]
-    best, side, area, selectivity, spread = map(np.array, zip(*expected, strict=True))
-    np.testing.assert_array_equal(result.best_concept, best)
-    np.testing.assert_array_equal(result.side, side)
-    assert (-1 in side) is not positive
-    np.testing.assert_allclose(result.auc, area, atol=1e-12)
-    np.testing.assert_allclose(result.selectivity, selectivity, atol=1e-12)
-    np.testing.assert_allclose(result.entropy, spread, atol=1e-12)
-    n_active = (X != 0).sum(axis=0)
-    np.testing.assert_array_equal(result.n_active, n_active)
-    is_clear = (area >= 0.6) & (n_active >= 20)
-    assert 0 < is_clear.sum() < N_NEURONS
-    np.testing.assert_array_equal(result.is_clear, is_clear)
-    assert result.clear_share == is_clear.mean()
+    rule = {"min_items": min_items, "min_precision": 0.35, "min_lift": 1.3}
+    rule |= {"min_active": 12}
+    result = monosemanticity(X, Y, **rule)
+    expected = [judge(X[:, j], Y, **rule) for j in range(N_NEURONS)]
+    for field, values in zip(
+        (*FIELDS, "entropy"), np.array(expected, dtype=float).T, strict=True
+    ):
+        np.testing.assert_allclose(result[field], values, atol=1e-12, err_msg=field)
+    assert (-1 in result.side) is not positive
+    assert 0 < result.is_clear.sum() < N_NEURONS
+    assert result.clear_share == result.is_clear.mean()
+    np.testing.assert_array_equal(result.n_active, (X != 0).sum(axis=0))
+
+
+def test_a_clear_concept_comes_before_one_of_larger_area():
+    # Concept 1 has all ten items of the neuron and others; 0 has two of them only.
+    X, Y = np.zeros((100, 1)), np.zeros((100, 2))
+    X[:10], Y[:2, 0], Y[:30, 1] = 1, 1, 1
+    areas = [roc_auc_score(Y[:, c], X[:, 0]) for c in (0, 1)]
+    assert areas[0] > areas[1]
+    result = monosemanticity(X, Y, min_items=2)
+    assert result.best_concept[0] == 1
+    assert result.is_clear[0]
+    assert result.auc[0] == areas[1]
+    assert result.precision[0] == 1
+    for unclear in ({"min_active": 11}, {"min_lift": 3.4}):
+        result = monosemanticity(X, Y, min_items=2, **unclear)
+        assert result.best_concept[0] == 0
+        assert not result.is_clear[0]
+        assert result.precision[0] == pytest.approx(0.2)
 
 
 def test_dead_neurons_and_duplicates_are_counted(X, Y):
@@ -238,8 +261,8 @@ def test_bad_input(X, Y):
     wrong = Y - 1.0
     with pytest.raises(ValueError, match="concepts contains a negative value"):
         monosemanticity(X, wrong)
-    with pytest.raises(ValueError, match="'min_auc' parameter"):
-        monosemanticity(X, Y, min_auc=0.4)
+    with pytest.raises(ValueError, match="'min_precision' parameter"):
+        monosemanticity(X, Y, min_precision=1.4)
 
 
 def test_memory_follows_the_working_memory(peak_of):
