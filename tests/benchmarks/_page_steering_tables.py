@@ -178,7 +178,13 @@ def compare_neurons(records):
                     *(
                         mean([each[measure] for each in found], 3)
                         for measure in (
-                            *("clear_share", "auc", "selectivity", "entropy"),
+                            *(
+                                "clear_share",
+                                "precision",
+                                "auc",
+                                "selectivity",
+                                "entropy",
+                            ),
                             *("dead_share", "duplicate_share"),
                         )
                     ),
@@ -187,7 +193,7 @@ def compare_neurons(records):
     if not rows:
         return ""
     header = [
-        *("data", "concepts", "system", "of", "number", "clear", "AUC"),
+        *("data", "concepts", "system", "of", "number", "clear", "precision", "AUC"),
         *("selectivity", "entropy", "dead", "duplicate"),
     ]
     return f"""\

@@ -218,7 +218,7 @@ def summary_of(result):
     live = ~np.asarray(result.is_dead)
     means = {
         name: float(np.nanmean(np.asarray(getattr(result, name))[live]))
-        for name in ("entropy", "selectivity", "auc")
+        for name in ("precision", "entropy", "selectivity", "auc")
     }
     shares = {
         name: float(getattr(result, name))
