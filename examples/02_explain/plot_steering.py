@@ -56,9 +56,9 @@ for strength in (0, 0.3, 0.35, 0.45):
     print(f"{strength:4}: {', '.join(names)}")
 
 # %%
-# Strength 0 is the list of the recommender itself, to the last bit. With more of it the
-# list is of both, packages of the history and of the concept, until there is nothing but
-# the concept.
+# Strength 0 is the list of the recommender itself, to the last bit. With more of it
+# the list is of both, packages of the history and of the concept, until there is
+# nothing but the concept.
 
 # %%
 # Where the sliders stand

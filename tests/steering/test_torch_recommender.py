@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 from sklearn.exceptions import NotFittedError
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from sksparse_rec import CompresSAE, SteerableRecommender
+from sksparse_rec._numerics.module import run_rows
 from sksparse_rec.steering import TorchRecommender
 
 
@@ -83,3 +85,44 @@ def test_refusals(planted, module):
         fitted.transform(-planted.test)
     with pytest.raises(ValueError, match="module"):
         TorchRecommender("net").fit(planted.train)
+
+
+class Projection(torch.nn.Module):
+    def __init__(self, V):
+        super().__init__()
+        self.V = torch.nn.Parameter(V)
+
+    def encode(self, x):
+        return x @ self.V
+
+    def decode(self, z):
+        return z @ self.V.T
+
+
+def test_rows_go_where_the_module_is(monkeypatch):
+    """On a device without data, which raises where devices are mixed."""
+    fetched = []
+
+    def to_numpy(tensor):
+        fetched.append((tensor.device.type, tuple(tensor.shape)))
+        return np.zeros(tuple(tensor.shape), dtype=np.float32)
+
+    monkeypatch.setattr("sksparse_rec._numerics.module.to_numpy", to_numpy)
+    with FakeTensorMode():
+        module = Projection(torch.zeros(90, 6, device="cuda"))
+        profiles = run_rows(module, "encode", np.ones((600, 90)))
+        assert run_rows(module, "decode", profiles).shape == (600, 90)
+    assert fetched == [
+        *(("cuda", (n, 6)) for n in (512, 88)),
+        *(("cuda", (n, 90)) for n in (512, 88)),
+    ]
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_module_on_a_gpu(planted, module):
+    on_cpu = TorchRecommender(module).fit(planted.train).transform(planted.test)
+    recommender = TorchRecommender(module.to("cuda")).fit(planted.train)
+    profiles = recommender.transform(planted.test)
+    np.testing.assert_allclose(profiles, on_cpu, atol=1e-4)
+    assert recommender.inverse_transform(profiles).shape == (80, 90)
