@@ -3,12 +3,15 @@
 from _systems import System
 
 STEERING = "_run_steering.py"
-SPARSE_ELSA = {"estimator": "elsa", "settings": {}}
+# The best of all mappings that are compared, over data sets and systems.
+MAPPING = {"concept_map": {"method": "correlation", "n_neurons": 16}}
+SPARSE_ELSA = {"estimator": "elsa", "settings": {}, **MAPPING}
 DENSE_ELSA = {
     "estimator": "elsa",
     "settings": {"n_components": 256, "n_nonzero": None},
+    **MAPPING,
 }
-SVD = {"estimator": "svd", "settings": {"n_components": 64}}
+SVD = {"estimator": "svd", "settings": {"n_components": 64}, **MAPPING}
 SAE = {"n_components": 2048, "n_nonzero": 32, "positive": True, "max_iter": 10}
 
 STEERING_SYSTEMS = {
@@ -28,12 +31,12 @@ STEERING_SYSTEMS = {
 # Concepts of fewer items are not steered, and of so many no more than these.
 MIN_ITEMS = 20
 MAX_CONCEPTS = 40
-# Test users that are steered.
-MAX_USERS = 500
+# Test users that are steered, and their scores in all.
+MAX_USERS, MAX_SCORES = 500, 5_000_000
 METHODS = ("mean", "specificity", "correlation", "mutual_information", "probe")
-N_NEURONS = (1, 8, 32)
+N_NEURONS = (1, 8, 16, 32)
 # Mappings are compared on so many of the concepts.
-MAX_MAPPED = 15
+MAX_MAPPED = 12
 OWN = "steered"
 RANDOM = "random directions"
 # How the page calls the ways to more of a concept.

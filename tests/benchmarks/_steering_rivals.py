@@ -9,7 +9,9 @@ import scipy.sparse as sp
 import torch
 from _steering_measures import LIST_LENGTH
 
-STRENGTHS = (0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1)
+from sksparse_rec.steering._knobs import TOP_LEVEL
+
+STRENGTHS = (0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1)
 # Mappings are compared at fewer of them.
 SOME_STRENGTHS = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.85, 1)
 FINE = tuple(round(place / 16, 4) for place in range(17))
@@ -52,7 +54,7 @@ class Scores:
         direction = direction / np.linalg.norm(direction)
         along = self.factors @ direction
         level = np.clip(self.units @ direction, -1, 1)[:, None]
-        raised = level + np.float32(strength) * (1 - level)
+        raised = level + np.float32(strength) * np.maximum(TOP_LEVEL - level, 0)
         rest = np.sqrt(np.maximum(0, 1 - raised**2))
         rest = rest / np.sqrt(np.maximum(1e-12, 1 - level**2))
         return rest * self.of_units + (raised - rest * level) * along

@@ -13,6 +13,7 @@ from _segment_data import TAGGED
 from _steering import (
     MAX_CONCEPTS,
     MAX_MAPPED,
+    MAX_SCORES,
     MAX_USERS,
     METHODS,
     MIN_ITEMS,
@@ -67,7 +68,7 @@ def run_steering(tagged, jobs, options, folder, deadline):
     """
     X, tags, names = tagged.dataset.load(), tagged.load_tags(), tagged.load_names()
     described = describe_tagged(tagged.name, X, tags)
-    n_users = min(MAX_USERS, tagged.dataset.max_test_users)
+    n_users = min(MAX_USERS, MAX_SCORES // X.shape[1], tagged.dataset.max_test_users)
     for job in jobs:
         if time.monotonic() >= deadline:
             return
