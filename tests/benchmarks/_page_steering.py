@@ -162,9 +162,8 @@ def _facet(name, facet, records, figure):
         parts.append(f"![nDCG@100 against the share of the concept]({figure})")
     for record in records:
         if record["status"] != "ok":
-            parts.append(
-                f"{record['label']}, seed {record['seed']}: {shortfall(record)}."
-            )
+            label = STEERING_SYSTEMS[record["family"]].label
+            parts.append(f"{label}, seed {record['seed']}: {shortfall(record)}.")
     for system in STEERING_SYSTEMS:
         runs = [run for run in done(records) if run["family"] == system]
         if runs:
@@ -174,15 +173,27 @@ def _facet(name, facet, records, figure):
 
 def _concepts(runs):
     first = min(runs, key=lambda run: run["seed"])
-    loss = first["insertion_loss"]
+    losses = [run["insertion_loss"] for run in runs]
     rows = [_concept(first, place) for place in range(len(first["concepts"]))]
     rows = [row for row in rows if row]
-    lines = [f"### {first['label']}: concepts that miss an aim"]
-    inserted = f" Cost of inserting the autoencoder: {loss:.4f} of nDCG@100."
-    lines.append(
-        f"Training and mapping took {mean([run['fit_seconds'] for run in runs], 1)} s."
-        + (inserted if isinstance(loss, float) and loss else "")
+    lines = [
+        f"### {STEERING_SYSTEMS[first['family']].label}: concepts that miss an aim"
+    ]
+    trained = (
+        f"Training and mapping took {mean([r['fit_seconds'] for r in runs], 1)} s."
     )
+    if any(losses):
+        lost = mean([100 * loss for loss in losses], 1)
+        trained += (
+            f" Ranking what the codes rebuild would lose {lost} % of the nDCG@100."
+        )
+    only = [run["ways"]["filter"]["mean"]["ndcg"] for run in runs]
+    trained += (
+        f" Lists of tagged items only have an nDCG@100 of "
+        f"{mean([ndcg[-1] for ndcg in only])}, unsteered ones of "
+        f"{mean([ndcg[0] for ndcg in only])}."
+    )
+    lines.append(trained)
     if not rows:
         return "\n\n".join([*lines, "None."])
     header = [

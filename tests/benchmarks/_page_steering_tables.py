@@ -18,6 +18,9 @@ from _steering_compare import (
 from _steering_measures import MIN_LIKERS, SHARES, TOLERANCE
 from _steering_rivals import SOME_STRENGTHS
 
+# A filter is a point, not a curve.
+CURVES = [way for way in WAYS if way != "filter"]
+
 
 def number(value, digits=4, sign=False):
     if value is None:
@@ -44,7 +47,7 @@ better. In brackets the share of concepts for which it is."""
 
 
 def _against_others(records, measure, place):
-    others = [way for way in WAYS if way not in (OWN, "filter")]
+    others = [way for way in CURVES if way != OWN]
     rows = []
     for (name, facet, system), runs in by_run(records).items():
         for at in SHARES:
@@ -81,20 +84,20 @@ def compare_likers(records):
             for place in range(len(run["concepts"]))
         ]
         n_judged = sum(each in (MET, MISSED) for each in outcomes)
-        losses = [_liker_loss(run) for run in runs]
+        losses = [_loss(run, "liker") for run in runs]
         rows.append(
             [
                 *(name, facet, STEERING_SYSTEMS[system].label),
                 str(outcomes.count(None)),
                 *(str(outcomes.count(each)) for each in (ALREADY, NEVER, MISSED, MET)),
                 f"{outcomes.count(MET) / n_judged:.0%}" if n_judged else "",
-                *(_means([loss[way] for loss in losses]) for way in WAYS),
+                *(_means([loss[way] for loss in losses]) for way in CURVES),
             ]
         )
     header = [
         *("data", "concepts", "system", "few likers", "there already", "never there"),
         *("below", "not below", "share not below"),
-        *WAYS,
+        *CURVES,
     ]
     return f"""\
 ## Users who like the concept, at half of the list
@@ -108,22 +111,37 @@ concepts that it brings there from below.
 
 The same, steering minus another way at the same share of those users:
 
-{_against_others(records, "liker_ndcg", " (likers)")}"""
+{_against_others(records, "liker_ndcg", " (likers)")}
+
+Of users with a **hidden** item of the concept, whom nobody knows beforehand, where
+their share reaches {GOAL}, minus their unsteered lists:
+
+{_takers(records)}"""
 
 
-def _liker_loss(record):
+def _takers(records):
+    rows = []
+    for (name, facet, system), runs in by_run(records).items():
+        losses = [_loss(run, "taker") for run in runs]
+        cells = [_means([loss[way] for loss in losses]) for way in CURVES]
+        rows.append([name, facet, STEERING_SYSTEMS[system].label, *cells])
+    return table(["data", "concepts", "system", *CURVES], rows, 3)
+
+
+def _loss(record, users):
+    """Return nDCG at half of the list minus unsteered, of every way."""
     found = {}
     for way, kept in record["ways"].items():
         pairs = [
             (reached, before)
             for concept, share, before, reached in zip(
                 record["concepts"],
-                kept["first"]["liker_share"],
-                kept["first"]["liker_ndcg"],
-                kept[f"at {GOAL}"]["liker_ndcg"],
+                kept["first"][f"{users}_share"],
+                kept["first"][f"{users}_ndcg"],
+                kept[f"at {GOAL}"][f"{users}_ndcg"],
                 strict=True,
             )
-            if concept["n_likers"] >= MIN_LIKERS
+            if concept[f"n_{users}s"] >= MIN_LIKERS
             and reached is not None
             and share < GOAL
         ]

@@ -102,21 +102,16 @@ def steer_concepts(task, steerable, data):
     rivals = TagRivals(scores, popularity)
     before = steerable.recommend(history, k=LIST_LENGTH)
     curves, grids = {}, {OWN: STRENGTHS}
-    facts = {"concepts": [], "unchanged": own_lists(steerable, history, before)}
+    facts = {"concepts": [], "unchanged": is_base(steerable, history, before)}
     directions = steerable.concept_directions_
     for concept in task["concepts"]:
-        name = steerable.concept_map_.concept_names_[concept]
-        direction, rows = dense_row(directions, concept), []
+        direction, lists = dense_row(directions, concept), [before] * len(STRENGTHS)
         # A concept for which no neuron stands cannot be steered.
-        for strength in STRENGTHS if direction.any() else ():
-            steered = steerable.recommend(
-                history, k=LIST_LENGTH, steer={name: strength}
-            )
-            if strength == 0:
-                facts["unchanged"]["strength 0"] &= same_bits(steered, before)
-            rows.append(judge.measure(top_items(steered)[0], concept))
-        unsteered = [judge.measure(top_items(before)[0], concept)] * len(STRENGTHS)
-        curves.setdefault(OWN, []).append(rows or unsteered)
+        if direction.any():
+            lists = own_lists(steerable, history, concept)
+        facts["unchanged"]["strength 0"] &= same_bits(lists[0], before)
+        rows = [judge.measure(top_items(each)[0], concept) for each in lists]
+        curves.setdefault(OWN, []).append(rows)
         found = rivals.curves(
             judge.tags[concept], lambda lists, at=concept: judge.measure(lists, at)
         )
@@ -130,7 +125,16 @@ def steer_concepts(task, steerable, data):
     return {way: np.array(values) for way, values in curves.items()}, grids, facts
 
 
-def own_lists(steerable, history, before):
+def own_lists(steerable, history, concept):
+    """Return the lists that are steered to a concept, with every strength."""
+    name = steerable.concept_map_.concept_names_[concept]
+    return [
+        steerable.recommend(history, k=LIST_LENGTH, steer={name: strength})
+        for strength in STRENGTHS
+    ]
+
+
+def is_base(steerable, history, before):
     """Tell whether nothing but the base model's lists is given without steering."""
     recommender = steerable.recommender_
     facts = {"strength 0": True}

@@ -15,18 +15,14 @@ SVD = {"estimator": "svd", "settings": {"n_components": 64}, **MAPPING}
 SAE = {"n_components": 2048, "n_nonzero": 32, "positive": True, "max_iter": 10}
 
 STEERING_SYSTEMS = {
-    "latents": System(
-        "CompressedELSA(), its own latents", "latents", SPARSE_ELSA, STEERING
-    ),
+    "latents": System("CompressedELSA", "latents", SPARSE_ELSA, STEERING),
     "sae": System(
-        "CompressedELSA(256, n_nonzero=None) and CompresSAE(2048)",
+        "dense ELSA, CompresSAE",
         "sae",
         {**DENSE_ELSA, "sae": SAE},
         STEERING,
     ),
-    "svd-sae": System(
-        "TruncatedSVD(64) and CompresSAE(2048)", "sae", {**SVD, "sae": SAE}, STEERING
-    ),
+    "svd-sae": System("SVD, CompresSAE", "sae", {**SVD, "sae": SAE}, STEERING),
 }
 # Concepts of fewer items are not steered, and of so many no more than these.
 MIN_ITEMS = 20

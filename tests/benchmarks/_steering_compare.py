@@ -70,7 +70,7 @@ def paired(record, way, at, measure="ndcg"):
         )
         if None not in (first, mine, its)
         and first < at
-        and (measure != "liker_ndcg" or concept["n_likers"] >= MIN_LIKERS)
+        and (measure == "ndcg" or concept[f"n_{measure[:5]}s"] >= MIN_LIKERS)
     ]
 
 

@@ -50,7 +50,9 @@ def steering_figure(name, facet, records):
             run = min(runs, key=lambda record: record["seed"])
             for ax, (share, ndcg, title) in zip(row, panels, strict=True):
                 _draw(ax, run, share, ndcg)
-                ax.set_title(f"{run['label']}\n{title}", loc="left", fontsize=9)
+                ax.set_title(
+                    f"{STEERING_SYSTEMS[system].label}\n{title}", loc="left", fontsize=9
+                )
                 ax.set_ylabel("nDCG@100")
         for ax in axes[-1]:
             ax.set_xlabel("share of the concept in the first ten places")

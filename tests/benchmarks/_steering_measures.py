@@ -70,12 +70,9 @@ class Judge:
         shares, ndcg = self.shares(lists, concept), self.ndcg(lists)
         found = []
         for users in (self.has_targets, self.likes[concept], self.takes[concept]):
-            if users.any():
-                # The share of all users counts those without hidden items too.
-                own = shares if users is self.has_targets else shares[users]
-                found += [own.mean(), ndcg[users].mean()]
-            else:
-                found += [np.nan, np.nan]
+            some = users.any()
+            found.append(shares[users].mean() if some else np.nan)
+            found.append(ndcg[users].mean() if some else np.nan)
         return np.array(found)
 
     def describe(self, concept):

@@ -21,7 +21,7 @@ from _steering import (
     OWN,
     STEERING_SYSTEMS,
 )
-from _steering_measures import sum_up
+from _steering_measures import SHARES, sum_up
 from bench_segments import describe_tagged
 
 # Facets with enough concepts to steer.
@@ -152,13 +152,21 @@ def add_curves(record, task, names):
         for name, facts in zip(names, record["concepts"], strict=True)
     ]
     own = {way: each for way, each in ways.items() if not is_mapping(way)}
-    mappings = {way: each for way, each in ways.items() if is_mapping(way)}
+    mappings = {way: trimmed(each) for way, each in ways.items() if is_mapping(way)}
     return {**record, "concepts": concepts, "ways": own, "mappings": mappings}
 
 
 def is_mapping(way):
     """Tell whether a curve is that of a mapping of neurons to concepts."""
     return way.rpartition(", ")[0] in METHODS
+
+
+def trimmed(way):
+    """Return what the page compares of a mapping."""
+    kept = {name: way[name] for name in ("last_share", "fall")}
+    for place in ("first", *(f"at {at}" for at in SHARES)):
+        kept[place] = {name: way[place][name] for name in ("ndcg", "liker_ndcg")}
+    return kept
 
 
 def keep_curves(folder, dataset, job, path):
