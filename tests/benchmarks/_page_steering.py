@@ -44,6 +44,7 @@ from _steering_measures import (
     LIKED_TIMES,
     MIN_LIKERS,
     TOLERANCE,
+    TOP,
 )
 from _steering_rivals import STRENGTHS
 
@@ -194,6 +195,18 @@ def _concepts(runs):
         f"{mean([ndcg[0] for ndcg in only])}."
     )
     lines.append(trained)
+    falls = first["ways"][OWN]["fall"]
+    fallen = [
+        f"`{concept['name']}` {fall:.4f}"
+        for concept, fall in zip(first["concepts"], falls, strict=True)
+        if fall > 0
+    ]
+    if fallen:
+        place = 1 / (TOP * first["dataset"]["n_test_users"])
+        lines.append(
+            f"Seed {first['seed']}, concepts whose share falls somewhere, and by how "
+            f"much at most: {join(fallen)}. One place of one user is {place:.4f}."
+        )
     if not rows:
         return "\n\n".join([*lines, "None."])
     header = [
