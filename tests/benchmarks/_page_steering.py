@@ -85,11 +85,11 @@ What does a list lose when it is steered towards a concept, and what would the u
 ways to get more of the concept lose? Test users are held out of training, at most
 {MAX_USERS:,} (fewer where they would have more than {MAX_SCORES:,} scores); a fifth of
 the items of each are hidden, and 100 unseen items are recommended from the rest.
-Concepts are tags of at least {MIN_ITEMS} items, at most
-{MAX_CONCEPTS} of a facet, drawn once. Every one of them is raised for all users by
-`SteerableRecommender.recommend` with the strengths {join(STRENGTHS)}; concepts are
-mapped by the {MAPPING["concept_map"]["method"]} of neurons, of which
-{MAPPING["concept_map"]["n_neurons"]} stand for each.
+Concepts are tags of at least {MIN_ITEMS} items, at most {MAX_CONCEPTS} of a facet,
+drawn once, and mapped by the {MAPPING["concept_map"]["method"]} of neurons, of which
+{MAPPING["concept_map"]["n_neurons"]} stand for each. Every one of them is raised for
+all users by `SteerableRecommender.recommend`, with the strengths
+{join(STRENGTHS)}.
 
 - **Share**: of the first ten places, the part that holds items with the concept.
 - **At a share**: the numbers where the mean share of all users (or of those who are

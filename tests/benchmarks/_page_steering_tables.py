@@ -8,6 +8,7 @@ from _steering_compare import (
     MET,
     MISSED,
     NEVER,
+    above_all,
     by_run,
     difference,
     liker_outcome,
@@ -40,7 +41,8 @@ def compare_all_users(records):
 
 nDCG@100 of all users where the mean share is {join(SHARES)}: of steering minus that
 of another way, mean over the concepts that both bring there; above zero, steering is
-better. In brackets the share of concepts for which it is."""
+better. In brackets the share of concepts for which it is. *Best of all*: the share of
+concepts for which no other way is better."""
     ]
     parts.append(_against_others(records, "ndcg", ""))
     return "\n\n".join(parts)
@@ -67,11 +69,15 @@ def _against_others(records, measure, place):
                 for value in run["ways"][OWN][f"at {at}"][measure]
                 if value is not None
             ]
-            reached = f"{len(own) / len(runs):.0f}"
-            rows.append(
-                [name, facet, STEERING_SYSTEMS[system].label, f"{at}", reached, *cells]
-            )
-    header = ["data", "concepts", "system", "share", f"reach it{place}"]
+            best = [above_all(run, at, measure) for run in runs]
+            best = [each for each in best if each is not None]
+            facts = [
+                f"{len(own) / len(runs):.0f}",
+                f"{sum(best) / len(best):.0%}" if best else "",
+            ]
+            label = STEERING_SYSTEMS[system].label
+            rows.append([name, facet, label, f"{at}", *facts, *cells])
+    header = ["data", "concepts", "system", "share", f"reach it{place}", "best of all"]
     return table(header + [f"minus {way}" for way in others], rows, 3)
 
 

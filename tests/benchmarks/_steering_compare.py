@@ -58,7 +58,7 @@ def paired(record, way, at, measure="ndcg"):
         Of the concepts that both raise to that share, and that are not there already.
     """
     own, other = record["ways"][OWN], record["ways"][way]
-    share = {"ndcg": "share"}.get(measure, measure.replace("ndcg", "share"))
+    share = measure.replace("ndcg", "share")
     return [
         (mine, its)
         for concept, first, mine, its in zip(
@@ -92,6 +92,23 @@ def best_other(record, place, measure, at=GOAL):
         if name not in (OWN, "filter") and ways[f"at {at}"][measure][place] is not None
     ]
     return max(found) if found else (None, "")
+
+
+def above_all(record, at, measure="ndcg"):
+    """Return the share of concepts for which steering is better than all other ways.
+
+    Of those that it brings to a share from below; a way that does not get there does
+    not count. None without any.
+    """
+    own = record["ways"][OWN]
+    share = measure.replace("ndcg", "share")
+    found = []
+    for place, mine in enumerate(own[f"at {at}"][measure]):
+        first = own["first"][share][place]
+        if mine is not None and first is not None and first < at:
+            other = best_other(record, place, measure, at)[0]
+            found.append(other is None or mine > other)
+    return sum(found) / len(found) if found else None
 
 
 def liker_outcome(record, place):

@@ -14,6 +14,7 @@ from _steering_compare import (
     MET,
     MISSED,
     NEVER,
+    above_all,
     best_other,
     by_facet,
     difference,
@@ -242,6 +243,8 @@ def test_comparisons_by_hand():
     # Likers of the second have half of their list already.
     assert paired(record, "places", 0.5, "liker_ndcg") == [(0.55, 0.6)]
     assert best_other(record, 0, "liker_ndcg") == (0.6, "places")
+    assert above_all(record, 0.5) == 0.5
+    assert above_all(record, 0.5, "liker_ndcg") == 0
     assert [liker_outcome(record, place) for place in range(3)] == [MET, ALREADY, NEVER]
     record["ways"][OWN]["first"]["liker_ndcg"][0] = 0.56
     assert liker_outcome(record, 0) == MISSED
