@@ -9,7 +9,12 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from sksparse_rec._optional import import_optional
-from sksparse_rec._sparse import keep_top_per_row, normalize_rows, row_indices
+from sksparse_rec._sparse import (
+    keep_top_per_row,
+    look_up,
+    normalize_rows,
+    row_indices,
+)
 from sksparse_rec._validation import (
     Integral,
     Interval,
@@ -360,12 +365,18 @@ class ConceptMap(DocumentationLinkMixin, BaseEstimator):
         rows = row_indices(scores)
         order = np.lexsort((scores.indices, -np.abs(scores.data), rows))
         rows, neurons = rows[order], scores.indices[order].astype(np.int64)
+        # Entries by row and column, which ascend in canonical rows.
+        n_neurons, weights = self.n_features_in_, self.weights_
+        known = row_indices(weights) * n_neurons + weights.indices
+        found, has_weight = look_up(known, rows * n_neurons + neurons)
+        weight = np.zeros(len(rows))
+        weight[has_weight] = weights.data[found[has_weight]]
         return pandas.DataFrame(
             {
                 "concept": self.concept_names_[rows],
                 "neuron": neurons,
                 "score": scores.data[order],
-                "weight": np.asarray(self.weights_[rows, neurons]).ravel(),
+                "weight": weight,
             }
         )
 
