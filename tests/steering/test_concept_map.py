@@ -337,6 +337,9 @@ def test_frame(fitted):
         (None, None, "requires y to be passed, but the target y is None"),
         ([1.0, np.nan, 2.0, 3.0], None, "Input y contains NaN"),
         (["a", "b", "c"], None, "y has 3 rows, but there are 4 items"),
+        (["a", None, "b", "a"], None, r"y\[1\] has no class"),
+        ([["a"], ["a", "b"], [], ["b"]], None, "MultiLabelBinarizer makes a matrix"),
+        (np.eye(4), "abcd", "concept_names is the string 'abcd'"),
         (list("aabb"), ["x"], "concept_names has 1 names, but there are 2 concepts"),
     ],
 )
