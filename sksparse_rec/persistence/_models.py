@@ -26,8 +26,9 @@ def save_model(model, path, *, overwrite=False):
 
     Parameters
     ----------
-    model : CompressedELSA, CompressedELSACV, CompresSAE, LatentSegments or SparseIndex
-        Estimators fitted or not.
+    model : estimator or SparseIndex
+        CompressedELSA, CompressedELSACV, CompresSAE, LatentSegments or ConceptMap,
+        fitted or not.
     path : str or path-like
         The folder to make, ``model.elsa`` for instance; missing parents are made.
     overwrite : bool, default=False

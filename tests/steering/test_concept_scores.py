@@ -14,15 +14,14 @@ from sksparse_rec.steering._concept_scores import (
     RIDGE,
     concept_blocks,
     correlation_scores,
-    join_sides,
     mean_scores,
     mutual_information_scores,
     probe_scores,
     pursue,
     score_sides,
     specificity_scores,
-    split_sides,
 )
+from sksparse_rec.steering._sides import join_sides, split_sides
 
 N_ITEMS, N_NEURONS, N_CONCEPTS = 60, 12, 7
 
