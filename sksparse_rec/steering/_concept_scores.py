@@ -21,8 +21,9 @@ SMOOTHING = 0.1
 N_CANDIDATES = 128
 # Added to the variance of every standardised side.
 RIDGE = 0.1
-# Bytes that an entry of the product of concepts and sides takes with its temporaries.
-BYTES_PER_ENTRY = 64
+# Bytes that an entry of the product of concepts and sides takes with its temporaries,
+# of which the mutual information has most.
+BYTES_PER_ENTRY = 144
 
 
 def mean_scores(C, S):
