@@ -238,14 +238,14 @@ def check_columns(X, estimator):
     validate_data(estimator, X, reset=False, skip_check_array=True)
 
 
-def check_length(Z, n_columns, name, meaning, least_rows=1):
+def check_length(Z, n_columns, name, meaning=None, least_rows=1):
     """Check a matrix of finite values with a given number of columns.
 
     Parameters
     ----------
     Z : {array-like, sparse matrix} of shape (n_rows, n_columns)
-    n_columns : int
-        What there must be.
+    n_columns : int or None
+        What there must be; None takes any number.
     name, meaning : str
         How error messages call ``Z`` and ``n_columns``.
     least_rows : int, default=1
@@ -269,7 +269,7 @@ def check_length(Z, n_columns, name, meaning, least_rows=1):
         input_name=name,
     )
     _check_finite(Z, *extremes(_values(Z)), name, VECTOR_ADVICE)
-    if Z.shape[1] != n_columns:
+    if n_columns is not None and Z.shape[1] != n_columns:
         raise ValueError(
             f"{name} has {Z.shape[1]} columns, but {meaning} is {n_columns}"
         )

@@ -27,6 +27,7 @@ from sksparse_rec import (
     CompressedELSACV,
     ConceptMap,
     LatentSegments,
+    SteerableRecommender,
     top_items,
 )
 
@@ -61,6 +62,11 @@ RECOMMENDERS = {
         LatentSegments(min_size=1, n_latents=2, namer="ids"),
         ConceptMap(),
         ConceptMap(method="probe", n_neurons=2),
+        SteerableRecommender(CompressedELSA(16, n_nonzero=4, max_iter=2)),
+        SteerableRecommender(
+            CompressedELSA(8, n_nonzero=None, max_iter=2),
+            sae=CompresSAE(16, max_iter=2),
+        ),
     ]
 )
 def test_scikit_learn_checks(estimator, check):
@@ -241,7 +247,6 @@ MODULES = [
     sksparse_rec.metrics,
     sksparse_rec.model_selection,
     sksparse_rec.plotting,
-    sksparse_rec.steering,
     sksparse_rec.steering,
 ]
 

@@ -5,6 +5,8 @@ import contextlib
 import numpy as np
 import torch
 
+from sksparse_rec._numerics.device import to_device, to_numpy
+
 # Rows that go through a module at once.
 BATCH = 512
 
@@ -44,8 +46,8 @@ def run_rows(module, method, rows):
         for start in range(0, max(rows.shape[0], 1), BATCH):
             batch = rows[start : start + BATCH]
             batch = batch.toarray() if hasattr(batch, "toarray") else batch
-            batch = torch.from_numpy(np.array(batch, dtype=np.float32)).to(device)
+            batch = to_device(batch, device, torch.float32)
             found = getattr(module, method)(batch)
             found = found[0] if isinstance(found, tuple | list) else found
-            parts.append(found.detach().to("cpu", torch.float32).numpy())
+            parts.append(to_numpy(found.to(torch.float32)))
     return np.concatenate(parts)

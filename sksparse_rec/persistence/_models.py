@@ -26,11 +26,11 @@ def save_model(model, path, *, overwrite=False):
 
     Parameters
     ----------
-    model : CompressedELSA, CompressedELSACV, CompresSAE, LatentSegments, ConceptMap, \
-            SteerableRecommender or SparseIndex
-        Estimators fitted or not. What a `SteerableRecommender` steers is saved with it
-        where it is one of these or a `sklearn.decomposition.TruncatedSVD`, also within
-        a `sklearn.frozen.FrozenEstimator`.
+    model : estimator or SparseIndex
+        CompressedELSA, CompressedELSACV, CompresSAE, LatentSegments, ConceptMap or
+        SteerableRecommender, fitted or not. The last may hold any of the first three,
+        or a `sklearn.decomposition.TruncatedSVD`, also within a
+        `sklearn.frozen.FrozenEstimator`.
     path : str or path-like
         The folder to make, ``model.elsa`` for instance; missing parents are made.
     overwrite : bool, default=False

@@ -59,8 +59,11 @@ def _check_concept_map(state):
         repeated = [n for n, count in Counter(state[name]).items() if count > 1]
         if repeated:
             raise PersistenceError(f"{name} has {repeated[0]!r:.100} twice")
-    if state["neuron_concepts_"].shape[1] != 2:
-        raise PersistenceError("neuron_concepts_ has no 2 columns, one for each side")
+    n_sides = state["neuron_concepts_"].shape[1]
+    if n_sides != 2:
+        raise PersistenceError(
+            f"neuron_concepts_ has {n_sides} columns, and should have 2, one a side"
+        )
     weights, scores = state["weights_"], state["scores_"]
     _check_rows(weights, "weights_")
     # Where both are stored their signs agree, and weights are stored nowhere else.

@@ -5,14 +5,11 @@ import scipy.sparse as sp
 
 from sksparse_rec._names import unique_names
 from sksparse_rec._sparse import row_indices
+from sksparse_rec.metrics._concepts import MIN_LIFT, MIN_PRECISION
 from sksparse_rec.steering._concept_scores import concept_blocks
 
-# A side speaks for a concept that has this part of its activation,
-LEAST_SHARE = 0.5
-# this many times what the concept's part of all items would give,
-LEAST_LIFT = 2.0
-# on at least this many items.
-LEAST_ITEMS = 2
+# Active items with the concept, below which a side does not speak for it.
+MIN_ITEMS = 2
 
 
 def spoken_concepts(C, S, scores):
@@ -57,12 +54,12 @@ def _clear_entries(has, S):
     mass.sort_indices()
     items.sort_indices()
     rows = row_indices(mass)
-    share = mass.data / np.asarray(S.sum(axis=0))[mass.indices]
+    precision = mass.data / np.asarray(S.sum(axis=0))[mass.indices]
     expected = np.diff(has.indptr)[rows] / has.shape[1]
     is_clear = (
-        (share >= LEAST_SHARE)
-        & (share >= LEAST_LIFT * expected)
-        & (items.data >= LEAST_ITEMS)
+        (precision >= MIN_PRECISION)
+        & (precision >= MIN_LIFT * expected)
+        & (items.data >= MIN_ITEMS)
     )
     where = rows[is_clear], mass.indices[is_clear]
     return sp.csr_array((np.ones(len(where[0])), where), shape=mass.shape)

@@ -9,6 +9,10 @@ from sksparse_rec._validation import Real
 
 # The number of strengths that each kind takes in a tuple; a number alone is a "shift".
 KINDS = {"raise": 1, "lower": 1, "set": 1, "clamp": 2}
+# Where strength 1 raises a concept to. A profile that is nothing but the concept lists
+# the same for everybody, and on the data sets measured less of the concept than one
+# that has something of the user.
+TOP_LEVEL = 0.9
 USAGE = (
     "a number from -1 to 1 (above 0 raises, below 0 lowers), an array of them with "
     'one for each user, or a tuple: ("raise", strength), ("lower", strength), '
@@ -94,7 +98,8 @@ def target_levels(knobs, levels):
 
 
 def _raise(level, strength):
-    return np.where(strength == 0, np.nan, level + strength * (1 - level))
+    room = np.maximum(TOP_LEVEL - level, 0)
+    return np.where(strength == 0, np.nan, level + strength * room)
 
 
 def _lower(level, strength):

@@ -24,17 +24,23 @@ CUT_OFF = 100
 
 @dataclass(frozen=True)
 class SteeringReport:
-    """What ``SteerableRecommender.steering_report`` returns.
+    """What a sweep of strengths gave and cost, concept by concept.
+
+    ``SteerableRecommender.steering_report`` makes it. Use it to choose strengths.
 
     Parameters
     ----------
     concept_names : ndarray of shape (n_concepts,), object
+        Names of the concepts that were steered.
     strengths : ndarray of shape (n_strengths,), float64
+        Ascending, from 0 to 1.
     share : ndarray of shape (n_concepts, n_strengths), float64
         Mean share of the concept's items among the first ``k`` of a list. NaN in a row
         for a concept that no neuron stands for.
-    ndcg, recall : ndarray of shape (n_concepts, n_strengths), float64
-        nDCG@100 and recall@100 on the hidden items, means over users that have some.
+    ndcg : ndarray of shape (n_concepts, n_strengths), float64
+        Mean nDCG@100 on the hidden items, over users that have some.
+    recall : ndarray of shape (n_concepts, n_strengths), float64
+        Mean recall@100 on them.
     overlap : ndarray of shape (n_concepts, n_strengths), float64
         Share of the first ``k`` items that are in the list without steering too.
     coverage : ndarray of shape (n_concepts, n_strengths), float64
@@ -46,6 +52,27 @@ class SteeringReport:
         What was done with the concepts: "raise", "lower" or "set".
     k : int
         Length of the lists whose share, overlap and coverage are measured.
+
+    See Also
+    --------
+    SteerableRecommender.steering_report : What makes it.
+    sksparse_rec.plotting.SteeringTradeoffDisplay : Draws it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sksparse_rec import CompressedELSA, SteerableRecommender
+    >>> from sksparse_rec.datasets import make_interactions
+    >>> X, _, clusters = make_interactions(
+    ...     300, 90, 4000, n_clusters=3, random_state=0, return_clusters=True
+    ... )
+    >>> elsa = CompressedELSA(16, n_nonzero=4, max_iter=2, random_state=0)
+    >>> model = SteerableRecommender(elsa).fit(X, item_concepts=np.eye(3)[clusters])
+    >>> report = model.steering_report(X[:50], strengths=[0, 0.5, 1])
+    >>> report.share.shape
+    (3, 3)
+    >>> bool((report.share[:, 2] > report.share[:, 0]).all())
+    True
     """
 
     concept_names: np.ndarray

@@ -42,8 +42,8 @@ class SteeringMixin:
             more: ``("raise", strength)``, ``("lower", strength)``, ``("set", level)``,
             ``("clamp", lowest, highest)``, all from 0 to 1. Arrays of shape (n_users,)
             give every user a number; NaN leaves a user alone. See Notes of the class.
-            About 0.2 to 0.4 fills half of a list with the concept, where there is
-            enough of it.
+            0.3 to 0.6 fills about half of a list with the concept, where there is
+            enough of it: ``steering_report`` tells.
         exclude_seen : bool, default=True
             Leave out what is in the history.
         allow, deny : array-like or sparse matrix, default=None

@@ -42,7 +42,7 @@ def answers(model):
     """Return what a loaded model has to repeat."""
     X = histories()
     said = {}
-    for name, steer in (("plain", None), ("steered", {"梨": 0.5})):
+    for name, steer in (("plain", None), ("steered", {"梨": ("set", 0.5)})):
         ids, scores = top_items(model.recommend(X, k=2, steer=steer))
         said[name] = [ids.tolist(), np.where(np.isfinite(scores), scores, 0).tolist()]
     neurons, scores = model.concept_map_.neurons_of("odd")

@@ -303,7 +303,7 @@ def twice(arrays, fitted):
         (scale("concept_map_.weights_.data", 2), "row 0 of weights_ has length 2"),
         (scale("concept_map_.weights_.data", -1), "weights_ has entries that are not"),
         (put("concept_map_.neuron_concepts_", 0, 6), "neuron_concepts_ must be less"),
-        (cut("concept_map_.neuron_concepts_"), "neuron_concepts_ has no 2 columns"),
+        (cut("concept_map_.neuron_concepts_"), "neuron_concepts_ has 1 columns"),
         (put("concept_map_.concept_counts_", 0, -1), "concept_counts_ must be at le"),
         (put("concept_map_.scores_.data", 0, np.nan), "scores_ holds values"),
         (drop("concept_map_"), "there are only .'concept_directions_', 'item_conc"),

@@ -19,24 +19,29 @@ def targets_for(asked):
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
-        (0.5, [0.6, 0.45, 0.9]),
-        (1, [1, 1, 1]),
-        (("raise", 0.5), [0.6, 0.45, 0.9]),
+        (0.5, [0.55, 0.4, 0.85]),
+        (1, [0.9, 0.9, 0.9]),
+        (("raise", 0.5), [0.55, 0.4, 0.85]),
         (-0.5, [0.1, -0.1, 0.4]),
         (-1, [0, -0.1, 0]),
         (("lower", 0.5), [0.1, -0.1, 0.4]),
         (("set", 0.3), [0.3, 0.3, 0.3]),
         (("clamp", 0, 0.5), [0.2, 0, 0.5]),
         (("clamp", 0.4, 0.4), [0.4, 0.4, 0.4]),
-        ([0.5, -1, NAN], [0.6, -0.1, NAN]),
-        (np.array([0.5, 0, -0.5]), [0.6, NAN, 0.4]),
+        ([0.5, -1, NAN], [0.55, -0.1, NAN]),
+        (np.array([0.5, 0, -0.5]), [0.55, NAN, 0.4]),
         (("set", [NAN, 0, 1]), [NAN, 0, 1]),
         (("clamp", [0.5, NAN, 0], [1, 1, 0.1]), [0.5, NAN, 0.1]),
-        (["raise", 0.5], [0.6, 0.45, 0.9]),
+        (["raise", 0.5], [0.55, 0.4, 0.85]),
     ],
 )
 def test_levels_that_are_asked_for(asked, expected):
     np.testing.assert_allclose(targets_for(asked), expected, atol=1e-15)
+
+
+def test_raising_lowers_nobody():
+    (knob,) = read_knobs({"tea": 0.5}, lambda name: 0, 1)
+    np.testing.assert_array_equal(target_levels([knob], np.array([[0.95]])), [[0.95]])
 
 
 @pytest.mark.parametrize("asked", [0, ("raise", 0), ("lower", 0), 0.0, -0.0])
