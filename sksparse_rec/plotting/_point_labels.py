@@ -2,6 +2,12 @@
 
 import numpy as np
 
+from sksparse_rec.plotting._text import axes_size, text_height, text_width
+
+# Of the font's size.
+SMALL = 0.8
+# By which the colours of curves are darkened for text.
+DARKER = 0.65
 # Directions from a point to its number, the best first.
 SIDES = ((1, 1), (1, 0), (0, 1), (1, -1), (-1, -1), (0, -1), (-1, 0), (-1, 1))
 # Points of the marker and the space around it.
@@ -10,6 +16,53 @@ GAP = 5.0
 APART = 14.0
 # Points between samples of curves, which a number may not cover.
 STEP = 2.0
+
+
+def write_at_points(ax, marks, curves, levels):
+    """Write at points of curves, in their colours, what covers nothing there.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    marks : list of (Line2D, int, str)
+        Which point of which line gets which text; the first choose first.
+    curves, levels : list of Line2D
+        Lines that are not to be covered, and horizontal ones across the axes.
+
+    Returns
+    -------
+    texts : list of matplotlib Annotation
+    """
+    from matplotlib import colors, rcParams
+
+    if not marks:
+        return []
+    frame = np.array(axes_size(ax))
+    size = SMALL * rcParams["font.size"]
+    to_axes = ax.transData + ax.transAxes.inverted()
+    drawn = {line: to_axes.transform(line.get_xydata()) * frame for line in curves}
+    heights = [
+        to_axes.transform((0, level.get_ydata()[0]))[1] * frame[1] for level in levels
+    ]
+    obstacles = [*drawn.values(), *([(0, y), (frame[0], y)] for y in heights)]
+    points = np.array([drawn[line][i] for line, i, _ in marks])
+    sizes = [[text_width(text, size), text_height(1, size)] for *_, text in marks]
+    centers = place_labels(points, np.array(sizes), obstacles, frame)
+    return [
+        ax.annotate(
+            text,
+            line.get_xydata()[i],
+            xytext=tuple(center - point),
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            fontsize=size,
+            color=np.array(colors.to_rgb(line.get_color())) * DARKER,
+            zorder=line.get_zorder() + 1,
+        )
+        for (line, i, text), center, point in zip(marks, centers, points, strict=True)
+        if not np.isnan(center).any()
+    ]
 
 
 def place_labels(points, sizes, curves, frame):

@@ -10,8 +10,8 @@ from sksparse_rec.plotting._axes import (
     tidy,
     use_axes,
 )
-from sksparse_rec.plotting._point_labels import place_labels
-from sksparse_rec.plotting._text import axes_size, shorten, text_height, text_width
+from sksparse_rec.plotting._point_labels import write_at_points
+from sksparse_rec.plotting._text import shorten, text_width
 
 MEASURES = {
     "ndcg": "nDCG@100 on hidden items",
@@ -25,10 +25,6 @@ MANY = 6
 N_LABELS = 6
 # Points that a name in the legend may take, and names of concepts left out.
 NAME_WIDTH, NOTE_WIDTH = 150, 320
-# Of the font's size: strengths at points, and the note below the axis.
-SMALL = 0.8
-# By which colours are darkened for text.
-DARKER = 0.65
 # Marks what displays draw among whatever else is on the axes.
 CURVE, SINGLE, BASELINE = ("steering " + x for x in ("curve", "single", "unsteered"))
 
@@ -404,45 +400,16 @@ class SteeringTradeoffDisplay:
 
 def _write_strengths(ax, lines, strengths):
     """Write some strengths at the points of curves; return the texts."""
-    from matplotlib import colors, rcParams
-
     n = len(strengths)
     chosen = np.unique(np.linspace(0, n - 1, min(n, N_LABELS)).round().astype(int))
     # The largest first, as the smallest are close to each other.
-    wanted = [(line, i) for i in chosen[::-1] for line in lines if strengths[i] != 0]
-    if not wanted:
-        return []
-    frame = np.array(axes_size(ax))
-    size = SMALL * rcParams["font.size"]
-    texts = [f"{strengths[i]:g}" for _, i in wanted]
-    to_points = ax.transData + ax.transAxes.inverted()
-    drawn = {
-        line: to_points.transform(line.get_xydata()) * frame
-        for line in curves_on(ax, CURVE)
-    }
-    levels = [line.get_ydata()[0] for line in curves_on(ax, BASELINE)]
-    heights = [to_points.transform((0, level))[1] * frame[1] for level in levels]
-    points = np.array([drawn[line][i] for line, i in wanted])
-    obstacles = [*drawn.values(), *([(0, y), (frame[0], y)] for y in heights)]
-    sizes = np.array([[text_width(t, size), text_height(1, size)] for t in texts])
-    centers = place_labels(points, sizes, obstacles, frame)
-    return [
-        ax.annotate(
-            text,
-            line.get_xydata()[i],
-            xytext=tuple(center - point),
-            textcoords="offset points",
-            ha="center",
-            va="center",
-            fontsize=size,
-            color=np.array(colors.to_rgb(line.get_color())) * DARKER,
-            zorder=line.get_zorder() + 1,
-        )
-        for text, (line, i), center, point in zip(
-            texts, wanted, centers, points, strict=True
-        )
-        if not np.isnan(center).any()
+    marks = [
+        (line, i, f"{strengths[i]:g}")
+        for i in chosen[::-1]
+        for line in lines
+        if strengths[i] != 0
     ]
+    return write_at_points(ax, marks, curves_on(ax, CURVE), curves_on(ax, BASELINE))
 
 
 def _percent(share, place=None):

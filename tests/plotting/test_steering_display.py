@@ -15,7 +15,7 @@ from sklearn.exceptions import NotFittedError
 
 from sksparse_rec import SteerableRecommender
 from sksparse_rec.plotting import SteeringTradeoffDisplay
-from sksparse_rec.plotting._point_labels import APART, place_labels
+from sksparse_rec.plotting._point_labels import APART, DARKER, place_labels
 
 STRENGTHS = np.arange(11) / 10
 MEASURES = ("ndcg", "recall", "overlap", "coverage")
@@ -201,7 +201,7 @@ def test_strengths_are_at_their_points():
         assert distances.min() == 0
         # In the colour of the curve, but darker.
         ink, own = (np.array(colors.to_rgb(x.get_color())) for x in (text, line))
-        np.testing.assert_allclose(ink, 0.65 * own, atol=1e-6)
+        np.testing.assert_allclose(ink, DARKER * own, atol=1e-6)
         assert max(abs(np.array(text.xyann))) < 25
     assert "numbers at points: strength of “raise”" in display.ax_.get_xlabel()
 
