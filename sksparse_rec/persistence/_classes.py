@@ -21,12 +21,16 @@ from sksparse_rec.persistence._kinds import (
     Nullable,
     Optional,
 )
+from sksparse_rec.persistence._steering import (
+    CONCEPT_MAP,
+    FROZEN_ESTIMATOR,
+    STEERABLE_RECOMMENDER,
+    TRUNCATED_SVD,
+)
 from sksparse_rec.retrieval import SparseIndex
 from sksparse_rec.segments import LatentSegments
-from sksparse_rec.steering import ConceptMap
 
 ITEMS, LATENTS, FEATURES = "n_items", "n_components", "n_features"
-CONCEPTS, NEURONS = "n_concepts", "n_neurons"
 # Of which there may be none.
 SEGMENTS = "n_segments?"
 REAL = "float32 float64"
@@ -93,15 +97,6 @@ def _check_segments(state):
         and (leaves[:, 2] >= 1).all()
     ):
         raise PersistenceError("merge_leaves_ are no latents, signs and sizes")
-
-
-def _check_sides(state):
-    """Raise unless a neuron has two sides."""
-    n_sides = state["neuron_concepts_"].shape[1]
-    if n_sides != 2:
-        raise PersistenceError(
-            f"neuron_concepts_ has {n_sides} columns, and should have 2"
-        )
 
 
 def _moments(name, n_dimensions, kind=lambda kind: kind):
@@ -238,25 +233,6 @@ LATENT_SEGMENTS = SavedEstimator(
     ),
 )
 
-CONCEPT_MAP = SavedEstimator(
-    ConceptMap,
-    Fields(
-        {
-            "n_features_in_": Integer(dimension=NEURONS),
-            "feature_names_in_": Optional(Names(NEURONS)),
-            "scores_": Csr((CONCEPTS, NEURONS), "float64"),
-            "weights_": Csr((CONCEPTS, NEURONS), "float64"),
-            "concept_names_": Names(CONCEPTS),
-            "concept_counts_": Array("int64", (CONCEPTS,), low=0),
-            "neuron_names_": Names(NEURONS),
-            "neuron_concepts_": Array(
-                "int64", (NEURONS, "sides of a neuron"), low=-1, below=CONCEPTS
-            ),
-        },
-        _check_sides,
-    ),
-)
-
 CLASSES = {
     entry.cls.__name__: entry
     for entry in (
@@ -265,6 +241,9 @@ CLASSES = {
         COMPRES_SAE,
         LATENT_SEGMENTS,
         CONCEPT_MAP,
+        STEERABLE_RECOMMENDER,
+        TRUNCATED_SVD,
+        FROZEN_ESTIMATOR,
         SavedObject(SparseIndex),
     )
 }
