@@ -17,7 +17,7 @@ from sksparse_rec.retrieval import (
     sparse_similarity,
     top_items,
 )
-from sksparse_rec.segments import LatentSegments
+from sksparse_rec.segments import LatentSegments, audience_embeddings
 
 __all__ = [
     "CompresSAE",
@@ -27,6 +27,7 @@ __all__ = [
     "PersistenceError",
     "SparseIndex",
     "__version__",
+    "audience_embeddings",
     "compressed_elsa_path",
     "load_model",
     "memory_report",

@@ -57,6 +57,7 @@ RECOMMENDERS = {
         CompresSAE(64, init="random", encoder="tied", nested=True),
         LatentSegments(),
         LatentSegments(min_size=1, n_latents=2, namer="ids"),
+        LatentSegments(min_size=2, assign="nearest", n_latents=3),
     ]
 )
 def test_scikit_learn_checks(estimator, check):
