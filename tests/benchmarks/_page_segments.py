@@ -9,7 +9,6 @@ from _pages import (
     shortfall,
     table,
 )
-from _segment_clusters import N_KEPT
 from _segment_data import TAGGED
 from _segment_rows import CORNERS
 from _segment_scores import MATCHED, MIN_TAGGED
@@ -73,11 +72,11 @@ mean is nearest, and the clusterings get all items too.
 
 Tags of fewer than {MIN_TAGGED} items are left out, and so are items without a tag. SVD
 factors are the 64 leading right singular vectors times their singular values; as unit
-rows they are compared by their cosines, as embeddings are. **What users like** is, for
-every item, the mean of the profiles of its users, as unit rows, minus that of all
-users, of which {N_KEPT} positive entries are kept. Few items carry the tags of ml-1m: a
-handful of items moves those numbers. Numbers are means over seeds, with the standard
-deviation where there are several."""
+rows they are compared by their cosines, as embeddings are. `audience_embeddings` are
+what the users of an item like more than other users do. Few items carry the tags of
+ml-1m: a handful of items moves those numbers. Numbers are means over seeds, with the
+standard deviation where there are several; differences are of runs of the same
+seeds."""
 
 
 def _aim(records):
