@@ -11,6 +11,7 @@ from _pages import (
 )
 from _segment_data import TAGGED
 from _segment_rows import CORNERS
+from _segment_rows import MIN_TAGGED as MIN_TAGGED_OF_ROW
 from _segment_scores import MATCHED, MIN_TAGGED
 from _segments import SEGMENT_SYSTEMS
 
@@ -212,9 +213,11 @@ def _pages(name, records):
         f"""\
 Recall of a fifth of the items of {described["n_test_users"]:,} test users, which was
 hidden, on the first rows × columns of a page, in brackets the share of its cells that
-hold an item. The list has as many places. Rows of tags are the {described["rows"]}
-facet. The next row is the group whose best items have the largest sum of scores;
-*layout* is `LatentSegments.layout`.""",
+hold an item. The list has as many places. **Coherence** is the mean share of the items
+of a row that carry its most common tag ({described["rows"]}), of rows with at least
+{MIN_TAGGED_OF_ROW} items that have one; the rows of the list are its tens. Rows of tags
+are those of the same facet. The next row is the group whose best items have the largest
+sum of scores; *layout* is `LatentSegments.layout`, with items scored by the model.""",
     ]
     for system, group in _by_system(runs).items():
         names = [point["name"] for point in group[0]["points"]]
@@ -226,7 +229,10 @@ facet. The next row is the group whose best items have the largest sum of scores
                 f"({sum(each[c]['filled'] for each in corners) / len(group):.0%})"
                 for c in range(len(CORNERS))
             ]
-            rows.append([words, *cells])
+            found = [run["points"][place]["coherence"] for run in group]
+            found = [each for each in found if each is not None]
+            rows.append([words, *cells, mean(found, 3) if found else ""])
         header = [SEGMENT_SYSTEMS[system].label, *(f"{r} × {c}" for r, c in CORNERS)]
+        header.append("coherence")
         parts.append(table(header, rows))
     return "\n\n".join(parts)

@@ -18,9 +18,10 @@ from sklearn.preprocessing import normalize
 # Pages by ``LatentSegments.layout``: parameters of the segments, and diversity.
 LAYOUTS = {
     "layout": ({}, 0.0),
+    "layout, n_latents=8": ({"n_latents": 8}, 0.0),
+    "layout, n_latents=8, diversity 0.3": ({"n_latents": 8}, 0.3),
     "layout, n_latents=32": ({"n_latents": 32}, 0.0),
     "layout, n_latents=32, min_size=1": ({"n_latents": 32, "min_size": 1}, 0.0),
-    "layout, n_latents=32, diversity 0.3": ({"n_latents": 32}, 0.3),
 }
 
 

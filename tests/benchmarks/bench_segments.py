@@ -165,7 +165,10 @@ def run_pages(tagged, jobs, options, folder, deadline):
             )
             if record["status"] == "ok":
                 with np.load(task["found"]) as found:
-                    points = [judge(name, found[name], targets) for name in found.files]
+                    points = [
+                        judge(name, found[name], targets, tags[tagged.rows])
+                        for name in found.files
+                    ]
                 record["points"] = points
         keep(record, folder, job, summarize_pages)
 

@@ -10,7 +10,7 @@ from _plan import make_parser, run_jobs
 from _segment_clusters import cluster_alike, fill_in
 from _segment_data import TAGGED, Tagged, one_hot
 from _segment_process import fewer_users, load_groups, save_groups
-from _segment_rows import as_list, judge, lay_out, recall
+from _segment_rows import as_list, coherence, judge, lay_out, recall
 from _segment_scores import frequent_tags, nmi, score_groups, score_match
 from _segments import SEGMENT_SYSTEMS
 from bench_segments import (
@@ -139,15 +139,32 @@ def test_one_group_of_all_items_is_the_list():
     pages = lay_out(scores, sp.csr_array(np.ones((50, 1))), 2, 10)
     np.testing.assert_array_equal(pages[:, 0], as_list(scores, 10))
     assert np.all(pages[:, 1] == -1)
+    longer = as_list(scores, 60)
+    np.testing.assert_array_equal(longer[:, :50], as_list(scores, 50))
+    assert np.all(longer[:, 50:] == -1)
 
 
 def test_recall_by_hand():
     targets = sp.csr_array([[1, 1, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0]])
     found = np.array([[[0, 2], [-1, -1]], [[1, 3], [0, -1]], [[0, 1], [2, 3]]])
     assert recall(found, targets) == pytest.approx((1 / 2 + 1) / 2)
-    corner = judge("rows", found, targets)["corners"][0]
+    pages = np.full((3, 10, 10), -1)
+    pages[:, :2, :2] = found
+    corner = judge("rows", pages, targets, sp.csr_array((4, 1)))["corners"][0]
+    assert corner["recall"] == pytest.approx((1 / 2 + 1) / 2)
     assert (corner["rows"], corner["columns"]) == (2, 5)
-    assert corner["filled"] == pytest.approx(9 / 12)
+    assert corner["filled"] == pytest.approx(9 / 30)
+
+
+def test_coherence_by_hand():
+    tags = one_hot([["a"], ["a", "b"], ["a"], ["b"], ["b"], [], ["c"]])
+    row, short = [0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 5, -1]
+    # Of five items with tags three carry "a", and three "b".
+    assert coherence(np.array([[row, short]]), tags) == pytest.approx(3 / 5)
+    more = [0, 1, 2, 3, 4, 6]
+    pages = np.array([[row], [more]])
+    assert coherence(pages, tags) == pytest.approx((3 / 5 + 3 / 6) / 2)
+    assert coherence(np.array([[short]]), tags) is None
 
 
 def test_columns_that_are_kept():
