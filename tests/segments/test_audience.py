@@ -135,3 +135,18 @@ def test_groups_of_users_make_segments(planted):
         model.transform(planted.train[:5]), item_embeddings=model.item_embeddings_
     )
     assert np.all(page.items[:, 0, :3] >= 0)
+
+
+def test_scores_are_explained_by_these_segments(planted):
+    model = CompressedELSA(32, n_nonzero=8, max_iter=3, random_state=0)
+    model.fit(planted.train)
+    rows = audience_embeddings(planted.train, model.item_embeddings_)
+    segments = LatentSegments(assign="nearest").fit(rows)
+    history = planted.train[:1]
+    explanation = model.explain(history, [0, 1, 2], segments=segments)
+    shares = explanation.by_segment
+    assert shares.shape == (3, len(segments.segment_ids_) + 1)
+    scores = (model.transform(history) @ model.item_embeddings_[:3].T).toarray()
+    sums = np.ravel(shares.sum(axis=1))
+    np.testing.assert_allclose(sums, scores[0], rtol=1e-5)
+    assert abs(shares[:, :-1]).max() > 0
