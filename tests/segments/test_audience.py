@@ -57,6 +57,17 @@ def test_rows_are_means_of_profiles(X, A, n_nonzero, working_memory):
     assert np.diff(rows.indptr)[11]
 
 
+def test_memory_is_bounded(peak_of):
+    rng = np.random.default_rng(0)
+    A = sp.random_array((20_000, 256), density=0.03, rng=rng, format="csr")
+    X = sp.random_array((500, 20_000), density=0.001, rng=rng, format="csr")
+    with config_context(working_memory=8):
+        rows, peak = peak_of(lambda: audience_embeddings(X, A, n_nonzero=4))
+    # Copies of both matrices come on top. All means are 41 MB.
+    assert peak < 8 * 2**20 + 4 * (A.nnz + X.nnz) * 12
+    assert rows.shape == A.shape
+
+
 def test_users_without_a_profile_do_not_count(X, A):
     more = sp.vstack([X, sp.csr_array((5, 25)), sp.csr_array(np.eye(25)[[11]])])
     np.testing.assert_allclose(

@@ -183,6 +183,16 @@ def test_blocks_change_nothing(embeddings):
         )
 
 
+def test_memory_is_bounded(embeddings, peak_of):
+    X = embeddings(n_items=10_000, n_components=300)
+    segments = LatentSegments(assign="nearest", n_latents=3, merge_threshold=None)
+    with config_context(working_memory=4):
+        _, peak = peak_of(lambda: segments.fit(X))
+    # Beside some copies of the embeddings; the cosines of all pairs are 48 MB.
+    assert len(segments.segment_ids_) > 500
+    assert peak < 4 * 2**20 + 10 * X.nnz * 12
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_floats_keep_their_precision(X, dtype):
     segments = LatentSegments(assign="nearest", n_latents=2).fit(X.astype(dtype))
