@@ -75,9 +75,9 @@ Tags of fewer than {MIN_TAGGED} items are left out, and so are items without a t
 factors are the 64 leading right singular vectors times their singular values; as unit
 rows they are compared by their cosines, as embeddings are. `audience_embeddings` are
 what the users of an item like more than other users do. Few items carry the tags of
-ml-1m: a handful of items moves those numbers. Numbers are means over seeds, with the
-standard deviation where there are several; differences are of runs of the same
-seeds."""
+ml-1m, 168: a handful of them moves those numbers, and their signs. Numbers are means
+over seeds, with the standard deviation where there are several; differences are of runs
+of the same seeds."""
 
 
 def _aim(records):
