@@ -17,7 +17,7 @@ from sksparse_rec.retrieval import (
     sparse_similarity,
     top_items,
 )
-from sksparse_rec.segments import LatentSegments
+from sksparse_rec.segments import LatentSegments, audience_embeddings
 from sksparse_rec.steering import ConceptMap, SteerableRecommender
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "SparseIndex",
     "SteerableRecommender",
     "__version__",
+    "audience_embeddings",
     "compressed_elsa_path",
     "load_model",
     "memory_report",

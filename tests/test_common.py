@@ -60,6 +60,7 @@ RECOMMENDERS = {
         CompresSAE(64, init="random", encoder="tied", nested=True),
         LatentSegments(),
         LatentSegments(min_size=1, n_latents=2, namer="ids"),
+        LatentSegments(min_size=2, assign="nearest", n_latents=3),
         ConceptMap(),
         ConceptMap(method="probe", n_neurons=2),
         SteerableRecommender(CompressedELSA(16, n_nonzero=4, max_iter=2)),

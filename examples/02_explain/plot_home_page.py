@@ -17,24 +17,31 @@ packages to depend on.
 # %%
 # Items, segments and a user
 # --------------------------
-# A model of the interactions, and segments of it in which an item may be for every one
-# of its latents: with its strongest latent alone it would be in one row at most, and
-# many popular items in none. A segment is named by its two strongest members, as the
-# data have no titles. The user is scikit-learn.
+# A model of the interactions, and segments of what the users of an item like:
+# :func:`~sksparse_rec.audience_embeddings`. Every item is in the four segments that are
+# nearest to it. With its strongest latent alone it would be in one row at most, and
+# many popular items in none. A segment is named by its two nearest members, as the data
+# have no titles. The user is scikit-learn.
 
 import matplotlib.pyplot as plt
 import numpy as np
 from scipy.sparse.linalg import norm
 
-from sksparse_rec import CompressedELSA, LatentSegments, top_items
+from sksparse_rec import (
+    CompressedELSA,
+    LatentSegments,
+    audience_embeddings,
+    top_items,
+)
 from sksparse_rec.datasets import load_debian
 from sksparse_rec.plotting import SegmentLayoutDisplay
 
 debian = load_debian()
 X, names = debian.data, debian.item_ids
 model = CompressedELSA(128, n_nonzero=16, max_iter=6, random_state=0).fit(X)
-segments = LatentSegments(min_size=1, n_latents=16, namer="items", n_words=2)
-segments.fit(model.item_embeddings_, item_names=names)
+A = model.item_embeddings_
+segments = LatentSegments(assign="nearest", n_latents=4, namer="items", n_words=2)
+segments.fit(audience_embeddings(X, A), item_names=names)
 sizes = segments.segment_sizes_
 print(f"{len(sizes)} segments of {sizes.min()} to {sizes.max()} items")
 print(f"{np.mean(segments.labels_ < 0):.0%} of the items are in none")
@@ -55,8 +62,8 @@ print(", ".join(names[top_items(model.recommend(history, k=12))[0][0]]))
 # --------
 # The segments that are most like the profile are the rows. ``seen`` leaves out what
 # scikit-learn depends on already, and ``min_items`` passes over segments of which less
-# than four items are left. Items are scored as in the list, so the best of all are at
-# the left of their rows.
+# than four items are left. With the ``item_embeddings`` of the model items are scored
+# as in the list, so the best of all are at the left of their rows.
 
 
 def show(page):
@@ -65,7 +72,8 @@ def show(page):
         print("    " + ", ".join(names[items[items >= 0]]))
 
 
-show(segments.layout(profile, n_rows=6, k=5, seen=history, min_items=4))
+options = {"item_embeddings": A, "min_items": 4}
+show(segments.layout(profile, n_rows=6, k=5, seen=history, **options))
 
 # %%
 # Rows that differ
@@ -80,7 +88,7 @@ SegmentLayoutDisplay.from_estimator(
     k=5,
     seen=history,
     item_names=names,
-    layout_kw={"min_items": 4, "diversity": 0.5},
+    layout_kw=options | {"diversity": 0.3},
     title="scikit-learn",
 )
 
@@ -100,7 +108,7 @@ levels = np.linspace(0, 0.9, 10)
 relevance, repetition = [], []
 for diversity in levels:
     page = segments.layout(
-        profiles, 6, 5, seen=X[users], min_items=4, diversity=diversity
+        profiles, 6, 5, seen=X[users], diversity=diversity, **options
     )
     full = (page.segments >= 0).all(axis=1)
     relevance.append((page.segment_scores[full] / lengths[full]).mean())
@@ -123,7 +131,7 @@ _ = ax.legend()
 # ``deny`` and ``seen`` are there as well.
 
 row = segments.segment_names_[segments.recommend_segments(profile, k=1).indices[0]]
-best = segments.recommend(profile, k=8, segment=row, seen=history)
+best = segments.recommend(profile, k=8, segment=row, seen=history, item_embeddings=A)
 print(f"{row}: {', '.join(names[best.indices])}")
 
 # %%
@@ -131,12 +139,14 @@ print(f"{row}: {', '.join(names[best.indices])}")
 # ----------
 # A line for every item on the page, for a template or a database.
 
-page = segments.layout(profile, 6, 5, seen=history, min_items=4, as_frame=True)
+page = segments.layout(profile, 6, 5, seen=history, as_frame=True, **options)
 page.round(2).head(7)
 
 # %%
 # What to remember
 # ----------------
 # The first row is where the best items are, and the further rows are what the list has
-# no room for. A diversity of 0.4 halves how alike the rows of a page are, and takes a
-# twentieth of how near they are to the profile.
+# no room for. A diversity of 0.3 takes a sixth off how alike the rows of a page are,
+# and a twenty-fifth off how near they are to the profile; beyond 0.4 the profile has
+# little to do with them. The larger ``n_latents``, the more of the list is on the page,
+# and the less a row is about one thing.

@@ -34,7 +34,7 @@ model = SteerableRecommender(elsa).fit(
 # Its latents are steered as they are. For some concepts, the latent that stands for it
 # most clearly, and the packages in which that latent is strongest:
 
-for concept in ("field::astronomy", "sound::player", "web::server"):
+for concept in ("field::astronomy", "web::server", "works-with::text"):
     (neuron,), _ = model.concept_map_.neurons_of(concept, k=1)
     activations = model.item_activations_[:, [neuron]].toarray().ravel()
     strongest = debian.item_ids[np.argsort(-activations)[:4]]

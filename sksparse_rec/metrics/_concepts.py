@@ -41,7 +41,7 @@ def check_concepts(y, concept_names, n_items, name="y"):
         If a weight is negative, NaN or infinite, if there are more or fewer rows than
         items or names than concepts, or if two concepts have the same name.
     """
-    if not sp.issparse(y) and np.ndim(y) == 1:
+    if not sp.issparse(y) and _n_dimensions(y, name) == 1:
         concepts, found = _classes(y, name)
     else:
         found = _string_columns(y)
@@ -51,12 +51,35 @@ def check_concepts(y, concept_names, n_items, name="y"):
             f"{name} has {concepts.shape[0]} rows, but there are {n_items} items: it "
             "must have one row an item, in the same order"
         )
+    if isinstance(concept_names, str):
+        raise ValueError(
+            f"concept_names is the string {concept_names!r}, and must be a list of "
+            "names, one a concept"
+        )
     names = found if concept_names is None else list(concept_names)
     return concepts, _names(names, concepts.shape[1])
 
 
+def _n_dimensions(y, name):
+    try:
+        return np.ndim(y)
+    except ValueError as error:
+        # Rows of unequal lengths.
+        raise ValueError(
+            f"{name} is neither a matrix of items and concepts nor one class an item: "
+            "sklearn.preprocessing.MultiLabelBinarizer makes a matrix of lists of tags"
+        ) from error
+
+
 def _classes(y, name):
     y = check_array(y, ensure_2d=False, dtype=None, input_name=name)
+    if y.dtype.kind == "O":
+        missing = [item for item, label in enumerate(y) if label is None]
+        if missing:
+            raise ValueError(
+                f"Input {name} contains None: {name}[{missing[0]}] has no class. Give "
+                "a matrix, with a row of zeros for an item without concepts"
+            )
     classes, codes = np.unique(y, return_inverse=True)
     shape = len(y), len(classes)
     ones = np.ones(len(y))

@@ -1,10 +1,7 @@
 """How clearly each neuron stands for one concept."""
 
-from typing import NamedTuple
-
 import numpy as np
 import scipy.sparse as sp
-from scipy.special import xlogy
 from sklearn import get_config
 from sklearn.utils import Bunch, gen_batches
 
@@ -16,11 +13,10 @@ from sksparse_rec._validation import (
     check_length,
     validate_params,
 )
-from sksparse_rec.metrics._columns import column_ranks, first_duplicates
+from sksparse_rec.metrics._columns import first_duplicates
 from sksparse_rec.metrics._concepts import MIN_LIFT, MIN_PRECISION, check_concepts
+from sksparse_rec.metrics._judging import BYTES_PER_PAIR, Judgement, Rule, judge
 
-# Bytes that a pair of a concept and a neuron takes with all temporaries.
-BYTES_PER_PAIR = 160
 COUNT = [Interval(Integral, 1, None, closed="left")]
 
 
@@ -250,12 +246,12 @@ def monosemanticity(
     judged = _judged_concepts(counts, min_items, X.shape[0])
     ones = sp.csr_array((np.ones(Y.nnz), Y.indices, Y.indptr), shape=Y.shape)
     has = sp.csr_array(ones.T)[judged]
-    rule = _Rule(min_precision, min_lift, min_active)
+    rule = Rule(min_precision, min_lift, min_active)
     found = [
-        _judge(X[:, block], has, counts[judged], rule) for block in _blocks(X, judged)
+        judge(X[:, block], has, counts[judged], rule) for block in _blocks(X, judged)
     ]
     best, *found = map(np.concatenate, zip(*found, strict=True))
-    judgement = _Judgement(np.append(judged, -1)[best], *found)
+    judgement = Judgement(np.append(judged, -1)[best], *found)
     n_active = np.diff(X.indptr).astype(np.int64)
     duplicate_of = first_duplicates(X, min_cosine)
     return Monosemanticity(
@@ -294,83 +290,3 @@ def _blocks(X, judged):
     limit = get_config()["working_memory"] * 2**20
     width = int(max(1, limit // (BYTES_PER_PAIR * len(judged))))
     return gen_batches(X.shape[1], width)
-
-
-class _Rule(NamedTuple):
-    """What a side that is clearly about a concept has at least."""
-
-    precision: float
-    lift: float
-    n_active: int
-
-
-class _Judgement(NamedTuple):
-    """Of neurons: what ``Monosemanticity`` says of them and their concepts."""
-
-    best_concept: np.ndarray
-    is_clear: np.ndarray
-    side: np.ndarray
-    auc: np.ndarray
-    precision: np.ndarray
-    selectivity: np.ndarray
-    entropy: np.ndarray
-
-
-def _judge(X, has, counts, rule):
-    """Judge a block of neurons.
-
-    Parameters
-    ----------
-    X : csc_array of shape (n_items, n_neurons)
-    has : csr_array of shape (n_concepts, n_items)
-        Ones where an item has a concept; the concept to prefer first.
-    counts : ndarray of shape (n_concepts,)
-    rule : _Rule
-
-    Returns
-    -------
-    _Judgement
-        ``best_concept`` is a row of ``has``, or -1.
-    """
-    n_items, n_neurons = X.shape
-    sides = X.maximum(0), (-X).maximum(0)
-    # Concepts, sides, neurons.
-    masses = np.stack([(has @ side).toarray() for side in sides], axis=1)
-    totals = np.stack([side.sum(axis=0) for side in sides])
-    n_active = np.stack([side.count_nonzero(axis=0) for side in sides])
-    auc = _areas(X, has, counts)
-    areas = np.where(masses > 0, np.stack([auc, 1 - auc], axis=1), -np.inf)
-    precisions = masses / np.where(totals > 0, totals, 1)
-    least = np.maximum(rule.precision, rule.lift * counts / n_items)
-    clear = (precisions >= least[:, None, None]) & (masses > 0)
-    clear &= n_active >= rule.n_active
-    is_clear = clear.any(axis=(0, 1))
-    areas[~clear & is_clear] = -np.inf
-    best, side = np.divmod(areas.reshape(-1, n_neurons).argmax(axis=0), 2)
-    neurons = np.arange(n_neurons)
-    area, total = areas[best, side, neurons], totals[side, neurons]
-    means = masses[:, side, neurons] / counts[:, None]
-    inside = means[best, neurons]
-    others = np.maximum(total - inside * counts[best], 0) / (n_items - counts[best])
-    with np.errstate(invalid="ignore"):
-        selectivity = (inside - others) / (inside + others)
-        parts = means / means.sum(axis=0)
-        entropy = (0 - xlogy(parts, parts).sum(axis=0)) / np.log(len(counts))
-    precision = precisions[best, side, neurons]
-    lacks = ~np.isfinite(area)
-    measures = area, precision, selectivity, entropy
-    return _Judgement(
-        np.where(lacks, -1, best),
-        is_clear,
-        np.where(lacks, 0, 1 - 2 * side),
-        *(np.where(lacks, np.nan, values) for values in measures),
-    )
-
-
-def _areas(X, has, counts):
-    """Return the area under the ROC curve of every concept and neuron, dense."""
-    n_items = X.shape[0]
-    differences, zero_ranks = column_ranks(X)
-    sums = (has @ differences).toarray() + np.outer(counts, zero_ranks)
-    least = (counts * (counts + 1) / 2)[:, None]
-    return (sums - least) / (counts * (n_items - counts))[:, None]

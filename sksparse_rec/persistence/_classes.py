@@ -21,6 +21,12 @@ from sksparse_rec.persistence._kinds import (
     Nullable,
     Optional,
 )
+from sksparse_rec.persistence._steering import (
+    CONCEPT_MAP,
+    FROZEN_ESTIMATOR,
+    STEERABLE_RECOMMENDER,
+    TRUNCATED_SVD,
+)
 from sksparse_rec.retrieval import SparseIndex
 from sksparse_rec.segments import LatentSegments
 
@@ -234,6 +240,10 @@ CLASSES = {
         COMPRESSED_ELSA_CV,
         COMPRES_SAE,
         LATENT_SEGMENTS,
+        CONCEPT_MAP,
+        STEERABLE_RECOMMENDER,
+        TRUNCATED_SVD,
+        FROZEN_ESTIMATOR,
         SavedObject(SparseIndex),
     )
 }

@@ -9,22 +9,28 @@ from sksparse_rec._format import PersistenceError
 
 @dataclass
 class Writing:
-    """The arrays of a model so far, and the classes that may be in it."""
+    """The arrays of a model so far, and the classes that may be in it.
+
+    ``parameters`` are those of the estimator whose attributes are written.
+    """
 
     classes: dict
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    parameters: dict = field(default_factory=dict)
 
 
 @dataclass
 class Reading:
     """The arrays that nobody has taken yet, and the sizes that they agree on.
 
-    ``sizes`` has for each dimension its size, and the name of the first that has it.
+    ``sizes`` has for each dimension its size, and the name of the first that has it;
+    ``parameters`` are those of the estimator whose attributes are read.
     """
 
     classes: dict
     arrays: dict[str, np.ndarray]
     sizes: dict[str, tuple[int, str]] = field(default_factory=dict)
+    parameters: dict = field(default_factory=dict)
 
     def inside(self):
         """Return the context of a model within the model, with sizes of its own."""

@@ -1,7 +1,7 @@
 """How an estimator is taken apart, and put together by its own constructor."""
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sksparse_rec._format import PersistenceError
 from sksparse_rec.persistence._kinds import Fields, Optional, Strings
@@ -60,7 +60,8 @@ class SavedEstimator:
                 f"{join(name, unknown[0])} is an attribute that has no place in the "
                 "format: delete it, or use joblib.dump, which keeps it"
             )
-        fitted = self.fitted.write(state, name, writing) | shared if state else None
+        own = replace(writing, parameters=params)
+        fitted = self.fitted.write(state, name, own) | shared if state else None
         return {
             "parameters": {
                 key: write_parameter(value, join(name, key), writing)
@@ -76,7 +77,8 @@ class SavedEstimator:
         if not isinstance(node, dict) or node.keys() != set(parts):
             raise PersistenceError(f"{name or 'the model'} has no {', '.join(parts)}")
         params, settings, fitted = (node[part] for part in parts)
-        model = self.cls(**self._read_parameters(params, name, reading))
+        params = self._read_parameters(params, name, reading)
+        model, reading = self.cls(**params), replace(reading, parameters=params)
         state = Fields(ALWAYS).read(settings, name, reading)
         if fitted is not None:
             state |= self._read_fitted(fitted, name, reading)
@@ -102,10 +104,17 @@ class SavedEstimator:
     def _read_parameters(self, nodes, name, reading):
         if not isinstance(nodes, dict):
             raise PersistenceError(f"{join(name, 'parameters')} are {nodes!r:.200}")
-        unknown = nodes.keys() - inspect.signature(self.cls).parameters.keys()
+        known = inspect.signature(self.cls).parameters
+        unknown = nodes.keys() - known.keys()
         if unknown:
             raise PersistenceError(
                 f"{self.cls.__name__} has no parameter {sorted(unknown)[0]!r:.200}"
+            )
+        needed = {k for k, v in known.items() if v.default is inspect.Parameter.empty}
+        if needed - nodes.keys():
+            raise PersistenceError(
+                f"{join(name, min(needed - nodes.keys()))} is missing, which "
+                f"{self.cls.__name__} needs"
             )
         return {
             key: read_parameter(node, join(name, key), reading)

@@ -10,9 +10,13 @@ mark there may be none.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils.validation import check_is_fitted
 
 from sksparse_rec._format import (
     PersistenceError,
@@ -66,13 +70,19 @@ class Integer:
 
 @dataclass(frozen=True)
 class Float:
-    """A finite float."""
+    """A finite float, or NaN, as null, where ``nan`` is True."""
+
+    nan: bool = False
 
     def write(self, value, name, writing):
+        if self.nan and math.isnan(value):
+            return None
         _expect(math.isfinite(value), name, "finite", value)
         return float(value)
 
     def read(self, node, name, reading):
+        if self.nan and node is None:
+            return math.nan
         _expect(isinstance(node, float), name, "a number", node)
         return node
 
@@ -159,6 +169,24 @@ class Array:
 
 
 @dataclass(frozen=True)
+class Ordered:
+    """A matrix whose order in memory is kept: sums in products depend on it."""
+
+    array: Array
+
+    by_columns: ClassVar[dict] = {"type": "array", "order": "F"}
+
+    def write(self, value, name, writing):
+        node = self.array.write(value, name, writing)
+        return self.by_columns if value.strides[0] < value.strides[-1] else node
+
+    def read(self, node, name, reading):
+        if node != self.by_columns:
+            return self.array.read(node, name, reading)
+        return np.asfortranarray(self.array.read("array", name, reading))
+
+
+@dataclass(frozen=True)
 class Csr:
     """A CSR array in canonical form, of one of some dtypes, with named dimensions."""
 
@@ -217,23 +245,79 @@ class Names:
 
 
 @dataclass(frozen=True)
-class Model:
-    """A fitted model of one of the classes that can be saved."""
+class Either:
+    """An array or a CSR array."""
 
-    kind: str
+    array: Array
+    csr: Csr
 
     def write(self, value, name, writing):
-        self._check(value, name)
-        return write_object(value, name, writing)
+        return self._of(not sp.issparse(value)).write(value, name, writing)
+
+    def read(self, node, name, reading):
+        return self._of(node == "array").read(node, name, reading)
+
+    def _of(self, is_array):
+        return self.array if is_array else self.csr
+
+
+@dataclass(frozen=True)
+class Model:
+    """A fitted model of one of some classes, by name.
+
+    Where ``frozen`` is True, it may be within a `FrozenEstimator`.
+    """
+
+    kinds: str
+    frozen: bool = False
+
+    def write(self, value, name, writing):
+        node = write_object(value, name, writing)
+        self.check(value, name)
+        return node
 
     def read(self, node, name, reading):
         value = read_object(node, name, reading.inside())
-        self._check(value, name)
+        self.check(value, name)
         return value
 
-    def _check(self, value, name):
-        is_right = type(value).__name__ == self.kind and hasattr(value, "n_iter_")
-        _expect(is_right, name, f"a fitted {self.kind}", value)
+    def check(self, value, name):
+        """Raise unless a model is fitted and of one of the classes."""
+        own = value
+        while self.frozen and isinstance(own, FrozenEstimator):
+            own = own.estimator
+        is_right = type(own).__name__ in self.kinds.split() and _is_fitted(own)
+        kinds = " or ".join(self.kinds.split())
+        _expect(is_right, name, f"a fitted {kinds}", value)
+
+
+def _is_fitted(estimator):
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError:
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a `Model` is, or the parameter itself, which was fitted already."""
+
+    kind: Model
+    parameter: str
+
+    def write(self, value, name, writing):
+        if value is writing.parameters.get(self.parameter):
+            self.kind.check(value, name)
+            return self.parameter
+        return self.kind.write(value, name, writing)
+
+    def read(self, node, name, reading):
+        if node != self.parameter:
+            return self.kind.read(node, name, reading)
+        value = reading.parameters.get(self.parameter)
+        self.kind.check(value, name)
+        return value
 
 
 @dataclass(frozen=True)

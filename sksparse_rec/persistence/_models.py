@@ -26,8 +26,11 @@ def save_model(model, path, *, overwrite=False):
 
     Parameters
     ----------
-    model : CompressedELSA, CompressedELSACV, CompresSAE, LatentSegments or SparseIndex
-        Estimators fitted or not.
+    model : estimator or SparseIndex
+        CompressedELSA, CompressedELSACV, CompresSAE, LatentSegments, ConceptMap or
+        SteerableRecommender, fitted or not. The last may hold any of the first three,
+        or a `sklearn.decomposition.TruncatedSVD`, also within a
+        `sklearn.frozen.FrozenEstimator`.
     path : str or path-like
         The folder to make, ``model.elsa`` for instance; missing parents are made.
     overwrite : bool, default=False
@@ -41,9 +44,10 @@ def save_model(model, path, *, overwrite=False):
         If there is something at `path` already, unless it is an empty folder, or a
         saved model and `overwrite` is True.
     PersistenceError
-        If the model is of another class, or a parameter or an attribute has no place
-        in the format: a callable ``scoring``, a splitter object as ``cv``, a
-        ``RandomState``, callbacks. The message says what to do about it.
+        If the model, or a model within it, is of another class, such as ``NMF`` or
+        `TorchRecommender`; or if a parameter or an attribute has no place in the
+        format: a callable ``scoring``, a splitter object as ``cv``, a ``RandomState``,
+        callbacks. The message says what to do about it.
 
     See Also
     --------

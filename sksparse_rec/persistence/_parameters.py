@@ -5,6 +5,7 @@ import math
 import os
 
 import numpy as np
+from sklearn.base import BaseEstimator
 
 from sksparse_rec._format import DTYPES, PersistenceError
 
@@ -55,7 +56,7 @@ def write_parameter(value, name, writing):
         return {"type": "ndarray", "dtype": value.dtype.name, "value": items}
     if isinstance(value, os.PathLike) and isinstance(os.fspath(value), str):
         return os.fspath(value)
-    if type(value).__name__ in writing.classes:
+    if type(value).__name__ in writing.classes or isinstance(value, BaseEstimator):
         return {"type": "model"} | write_object(value, name, writing)
     owner, dot, short = name.partition("[")[0].rpartition(".")
     raise PersistenceError(
@@ -101,10 +102,13 @@ def write_object(value, name, writing):
     entry = writing.classes.get(kind)
     # Not a subclass either, of which nobody knows what else it has.
     if entry is None or type(value) is not entry.cls:
+        start = f"{name} is a " if name else ""
+        be = ", which is" if name else " is"
         raise PersistenceError(
-            f"{type(value).__module__}.{type(value).__qualname__} is none of the "
-            f"classes that can be saved, {', '.join(writing.classes)}: joblib.dump "
-            "saves whatever can be pickled"
+            f"{start}{type(value).__module__}.{type(value).__qualname__}{be} none of "
+            f"the classes that can be saved, {', '.join(writing.classes)}: joblib.dump "
+            "saves whatever can be pickled, and skops.io.dump most estimators without "
+            "pickle"
         )
     return {"class": kind, "content": entry.write(value, name, writing)}
 

@@ -4,6 +4,7 @@ from sksparse_rec.plotting._activation import LatentActivationDisplay
 from sksparse_rec.plotting._cards import SegmentLayoutDisplay
 from sksparse_rec.plotting._compression import CompressionTradeoffDisplay
 from sksparse_rec.plotting._map import SegmentMapDisplay
+from sksparse_rec.plotting._steering import SteeringTradeoffDisplay
 from sksparse_rec.plotting._tradeoff import SparsityPathDisplay
 
 __all__ = [
@@ -12,4 +13,5 @@ __all__ = [
     "SegmentLayoutDisplay",
     "SegmentMapDisplay",
     "SparsityPathDisplay",
+    "SteeringTradeoffDisplay",
 ]

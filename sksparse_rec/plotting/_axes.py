@@ -11,6 +11,8 @@ STYLES = (
     ("#56B4E9", "v"),
     ("#E69F00", "P"),
 )
+# More curves than styles differ by dashes and hollow markers.
+DASHES = ("-", "--", "-.", ":")
 BASELINE_COLOR = "#555555"
 BASELINE_DASHES = ("--", ":", "-.")
 # Labels of the axis of bytes that fit beside each other.
@@ -55,6 +57,21 @@ def use_axes(display, ax, figsize=None):
 def curves_on(ax, gid):
     """Return the lines that displays of one kind have drawn, marked by ``gid``."""
     return [line for line in ax.lines if line.get_gid() == gid]
+
+
+def curve_style(i):
+    """Return how the ``i``-th of many curves is drawn."""
+    color, marker = STYLES[i % len(STYLES)]
+    turn = i // len(STYLES)
+    style = {
+        "color": color,
+        "marker": marker,
+        "linestyle": DASHES[turn % len(DASHES)],
+        "linewidth": 2,
+        "markersize": 6,
+        "zorder": 3,
+    }
+    return style | ({"markerfacecolor": "white"} if turn % 2 else {})
 
 
 def draw_baseline(ax, score, label, i=0):

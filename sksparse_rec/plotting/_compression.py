@@ -6,7 +6,7 @@ from itertools import count
 import numpy as np
 
 from sksparse_rec.plotting._axes import (
-    STYLES,
+    curve_style,
     curves_on,
     draw_baseline,
     import_pyplot,
@@ -17,8 +17,6 @@ from sksparse_rec.plotting._axes import (
 from sksparse_rec.plotting._evaluation import compression_curves
 from sksparse_rec.plotting._labels import Name, label_ends
 
-# More curves than styles differ by dashes and hollow markers.
-DASHES = ("-", "--", "-.", ":")
 MUTED = "#8c8c8c"
 # Of names, as the lighter colours are hard to read as text.
 INK, MUTED_INK = "#222222", "#6b6b6b"
@@ -303,7 +301,7 @@ default=("sparse", "reconstructed")
         strong = _as_list(self.highlight) or list(self.curves)
         # In this order the chosen curves get the first styles.
         names = [*strong, *(name for name in self.curves if name not in strong)]
-        styles = map(_style, count(len(curves_on(self.ax_, CURVE))))
+        styles = map(curve_style, count(len(curves_on(self.ax_, CURVE))))
         drawn, self.spreads_ = {}, {}
         for name, style in zip(names, styles, strict=False):
             sizes, means, deviations = _summary(*self.curves[name])
@@ -366,20 +364,6 @@ default=("sparse", "reconstructed")
                 bbox_to_anchor=(1.01, 1),
                 edgecolor="none",
             )
-
-
-def _style(i):
-    color, marker = STYLES[i % len(STYLES)]
-    turn = i // len(STYLES)
-    style = {
-        "color": color,
-        "marker": marker,
-        "linestyle": DASHES[turn % len(DASHES)],
-        "linewidth": 2,
-        "markersize": 6,
-        "zorder": 3,
-    }
-    return style | ({"markerfacecolor": "white"} if turn % 2 else {})
 
 
 def _summary(sizes, scores):

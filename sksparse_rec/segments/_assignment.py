@@ -21,6 +21,11 @@ def pair_latents(pairs):
     return pairs // 2, 1 - 2 * (pairs % 2)
 
 
+def pairs_of(latents, signs):
+    """Return the pairs of latents and signs; the inverse of ``pair_latents``."""
+    return 2 * latents + (signs < 0)
+
+
 def dominant_pairs(X):
     """Return the pair of each row's largest absolute value, -1 for a row of zeros.
 

@@ -76,6 +76,18 @@ def invert_members(unit, labels, pair_segments, n_segments):
     strengths = np.bincount(
         rows[is_own], weights=np.abs(unit.data[is_own]), minlength=len(labels)
     )
+    return group_members(labels, strengths, n_segments)
+
+
+def group_members(labels, strengths, n_segments):
+    """Return the members of every segment with their strengths, InvertedIndex.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_items,), int64
+    strengths : ndarray of shape (n_items,), float64
+    n_segments : int
+    """
     order = np.argsort(labels, kind="stable")
     order = order[labels[order] >= 0]
     starts = np.searchsorted(labels[order], np.arange(n_segments + 1))

@@ -6,7 +6,8 @@ from sklearn.utils.validation import check_is_fitted
 from sksparse_rec._validation import Integral
 from sksparse_rec.retrieval import remember
 from sksparse_rec.segments._assignment import unit_rows
-from sksparse_rec.segments._inverted import invert, invert_members
+from sksparse_rec.segments._inverted import group_members, invert, invert_members
+from sksparse_rec.segments._nearest import nearest_segment
 
 
 class MembersMixin:
@@ -31,7 +32,8 @@ class MembersMixin:
             Of a latent the values in the item embeddings, by descending absolute
             value. Of a segment how strongly each member uses the latents of the
             segment: the sum of the absolute values of its row, scaled to unit length,
-            over them.
+            over them; with ``assign="nearest"`` the cosine of its row and the one of
+            the segment in ``segment_embeddings_``.
 
         Raises
         ------
@@ -68,6 +70,11 @@ class MembersMixin:
         return remember(self, "segments", sources, self._invert_segments)
 
     def _invert_segments(self):
+        if self.assign == "nearest":
+            _, cosines = nearest_segment(
+                self.item_embeddings_, self.segment_embeddings_, self._first_pairs
+            )
+            return group_members(self.labels_, cosines, len(self.segment_latents_))
         return invert_members(
             unit_rows(self.item_embeddings_),
             self.labels_,

@@ -10,9 +10,9 @@ from sksparse_rec._validation import Real
 # The number of strengths that each kind takes in a tuple; a number alone is a "shift".
 KINDS = {"raise": 1, "lower": 1, "set": 1, "clamp": 2}
 # Where strength 1 raises a concept to. A profile that is nothing but the concept lists
-# the same for everybody, and on the data sets measured less of the concept than one that
-# has something of the user.
-TOP_LEVEL = 0.9
+# the same for everybody, and on the data sets measured less of the concept than one
+# that has something of the user.
+TOP_LEVEL = 0.8
 USAGE = (
     "a number from -1 to 1 (above 0 raises, below 0 lowers), an array of them with "
     'one for each user, or a tuple: ("raise", strength), ("lower", strength), '

@@ -20,7 +20,7 @@ from sksparse_rec.retrieval._search import csr_in_order
 COPIES = 4
 # Sparse profiles with a larger share of non-zeros are made dense.
 DENSE_SHARE = 0.4
-# Items whose one-item histories are encoded at once.
+# Items whose one-item histories are encoded at once, at most.
 ITEM_BLOCK = 4096
 
 
@@ -65,8 +65,8 @@ def as_dense(P):
 
 def item_profiles(recommender, n_items):
     """Yield the profiles of histories of one item, a block of items at a time."""
-    for start in range(0, n_items, ITEM_BLOCK):
-        items = np.arange(start, min(start + ITEM_BLOCK, n_items))
+    # A profile may be as wide as the catalogue.
+    for items in blocks_of(n_items, n_items, ITEM_BLOCK):
         ones = np.ones(len(items), dtype=np.float32)
         shape = len(items), n_items
         history = sp.csr_array((ones, items, np.arange(len(items) + 1)), shape=shape)
@@ -119,12 +119,12 @@ def best_items(recommender, make_profiles, n_users, popularity, k, filters):
     return csr_in_order(data, indices, indptr, (n_users, len(popularity)))
 
 
-def blocks_of(n_users, n_columns):
-    """Yield the positions of blocks of users whose scores fit working memory."""
+def blocks_of(n_rows, n_columns, most=None):
+    """Yield the positions of blocks of rows that fit working memory as float64."""
     step = get_config()["working_memory"] * 2**20 / (8 * COPIES * max(n_columns, 1))
-    step = max(1, int(step))
-    for start in range(0, n_users, step):
-        yield np.arange(start, min(start + step, n_users))
+    step = max(1, int(step)) if most is None else min(max(1, int(step)), most)
+    for start in range(0, n_rows, step):
+        yield np.arange(start, min(start + step, n_rows))
 
 
 def _scores(recommender, profiles, n_items):

@@ -131,10 +131,9 @@ class SteerableRecommender(
     profile :math:`p` is :math:`g = \cos(p, d_c)`: what ``concept_levels`` shows, as a
     slider would. Knobs ask for other levels,
 
-    - raise by :math:`a`: :math:`g + a \max(0.9 - g, 0)`, so 0 changes nothing, and with
-      1 the concept weighs twice what is left of the user, 0.9 to 0.44: enough to fill
-      a list, and on the data sets measured with more of the concept than a profile
-      that is nothing else;
+    - raise by :math:`a`: :math:`g + a \max(0.8 - g, 0)`, so 0 changes nothing, and with
+      1 the concept weighs a third more than what is left of the user, 0.8 to 0.6: that
+      fills most of a list, and beyond it the share of the concept falls for some;
     - lower by :math:`a`: :math:`g - a \max(g, 0)`, so 1 takes the concept out;
     - set to :math:`a`: :math:`a`;
     - clamp to :math:`[l, h]`: :math:`\min(\max(g, l), h)`,

@@ -41,8 +41,9 @@ class SteeringMixin:
             from 0 to 1 raises a concept, one from -1 to 0 lowers it, and a tuple says
             more: ``("raise", strength)``, ``("lower", strength)``, ``("set", level)``,
             ``("clamp", lowest, highest)``, all from 0 to 1. Arrays of shape (n_users,)
-            give every user a number; NaN leaves a user alone. See Notes of the class.
-            0.3 to 0.6 fills about half of a list with the concept, where there is
+            give every user a number; NaN leaves a user alone. (`recommend_in_blocks`
+            takes single numbers only.) See Notes of the class.
+            0.4 to 0.7 fills about half of a list with the concept, where there is
             enough of it: ``steering_report`` tells.
         exclude_seen : bool, default=True
             Leave out what is in the history.

@@ -1,4 +1,4 @@
-"""Make saved models and indexes that must not be loaded, out of two that may.
+"""Make saved models and indexes that must not be loaded, out of three that may.
 
 python tests/artefacts/make_hostile.py
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 from hostile_arrays import ARRAYS
 from hostile_files import FILES
 from hostile_index import INDEX
+from hostile_steering import STEERING
 from saved_parts import Saved
 
 HERE = Path(__file__).parent
@@ -20,7 +21,11 @@ BASE = HERE / "format-1"
 def make_all(folder):
     """Write all hostile folders, and what their errors have to say."""
     cases = {}
-    for kind, of_kind in (("CompressedELSA", FILES | ARRAYS), ("SparseIndex", INDEX)):
+    for kind, of_kind in (
+        ("CompressedELSA", FILES | ARRAYS),
+        ("SparseIndex", INDEX),
+        ("SteerableRecommender", STEERING),
+    ):
         saved = Saved(BASE / kind)
         for name, (_, make) in of_kind.items():
             make(folder / name, deepcopy(saved))

@@ -9,9 +9,9 @@ from _pages import (
     shortfall,
     table,
 )
-from _segment_clusters import N_KEPT
 from _segment_data import TAGGED
 from _segment_rows import CORNERS
+from _segment_rows import MIN_TAGGED as MIN_TAGGED_OF_ROW
 from _segment_scores import MATCHED, MIN_TAGGED
 from _segments import SEGMENT_SYSTEMS
 
@@ -73,11 +73,11 @@ mean is nearest, and the clusterings get all items too.
 
 Tags of fewer than {MIN_TAGGED} items are left out, and so are items without a tag. SVD
 factors are the 64 leading right singular vectors times their singular values; as unit
-rows they are compared by their cosines, as embeddings are. **What users like** is, for
-every item, the mean of the profiles of its users, as unit rows, minus that of all
-users, of which {N_KEPT} positive entries are kept. Few items carry the tags of ml-1m: a
-handful of items moves those numbers. Numbers are means over seeds, with the standard
-deviation where there are several."""
+rows they are compared by their cosines, as embeddings are. `audience_embeddings` are
+what the users of an item like more than other users do. Few items carry the tags of
+ml-1m, 168: a handful of them moves those numbers, and their signs. Numbers are means
+over seeds, with the standard deviation where there are several; differences are of runs
+of the same seeds."""
 
 
 def _aim(records):
@@ -213,9 +213,11 @@ def _pages(name, records):
         f"""\
 Recall of a fifth of the items of {described["n_test_users"]:,} test users, which was
 hidden, on the first rows × columns of a page, in brackets the share of its cells that
-hold an item. The list has as many places. Rows of tags are the {described["rows"]}
-facet. The next row is the group whose best items have the largest sum of scores;
-*layout* is `LatentSegments.layout`.""",
+hold an item. The list has as many places. **Coherence** is the mean share of the items
+of a row that carry its most common tag ({described["rows"]}), of rows with at least
+{MIN_TAGGED_OF_ROW} items that have one; the rows of the list are its tens. Rows of tags
+are those of the same facet. The next row is the group whose best items have the largest
+sum of scores; *layout* is `LatentSegments.layout`, with items scored by the model.""",
     ]
     for system, group in _by_system(runs).items():
         names = [point["name"] for point in group[0]["points"]]
@@ -227,7 +229,10 @@ facet. The next row is the group whose best items have the largest sum of scores
                 f"({sum(each[c]['filled'] for each in corners) / len(group):.0%})"
                 for c in range(len(CORNERS))
             ]
-            rows.append([words, *cells])
+            found = [run["points"][place]["coherence"] for run in group]
+            found = [each for each in found if each is not None]
+            rows.append([words, *cells, mean(found, 3) if found else ""])
         header = [SEGMENT_SYSTEMS[system].label, *(f"{r} × {c}" for r, c in CORNERS)]
+        header.append("coherence")
         parts.append(table(header, rows))
     return "\n\n".join(parts)

@@ -29,7 +29,9 @@ def main():
     found, points = {}, []
     filled = fill_in(groups["labels"], embeddings)
     for coverage, labels in (("covered", groups["labels"]), ("all", filled)):
-        alike = {"latents": (labels, None), **clusterings(labels, factors, task)}
+        if coverage == "covered" or (labels != groups["labels"]).any():
+            others = clusterings(labels, factors, task)
+        alike = {"latents": (labels, None), **others}
         for name, (other, seconds) in alike.items():
             found[f"{name} {coverage}"] = other
             points.append({"name": name, "coverage": coverage, "seconds": seconds})

@@ -8,11 +8,21 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from _process import versions_of
-from _run_segments import PACKAGES, fit_segments, labels_of
+from _run_segments import PACKAGES, fit_segments
 from _segment_clusters import cluster_alike, fill_in, make_factors
 from _segment_rows import N_ROWS, ROW_LENGTH, as_list, lay_out
 from _segment_scores import members_of
+from sklearn.base import clone
 from sklearn.preprocessing import normalize
+
+# Pages by ``LatentSegments.layout``: parameters of the segments, and diversity.
+LAYOUTS = {
+    "layout": ({}, 0.0),
+    "layout, n_latents=8": ({"n_latents": 8}, 0.0),
+    "layout, n_latents=8, diversity 0.3": ({"n_latents": 8}, 0.3),
+    "layout, n_latents=32": ({"n_latents": 32}, 0.0),
+    "layout, n_latents=32, min_size=1": ({"n_latents": 32, "min_size": 1}, 0.0),
+}
 
 
 def main():
@@ -28,7 +38,7 @@ def main():
     scores = (profiles @ model.item_embeddings_.T).toarray()
     scores = np.maximum(scores, 0)
     scores[history.nonzero()] = 0
-    labels = labels_of(task, segments, rows)
+    labels = segments.labels_
     filled = fill_in(labels, rows)
     factors = normalize(make_factors(train, task["seed"]))
     clusters = cluster_alike(filled, factors, "kmeans", task["seed"])
@@ -39,8 +49,9 @@ def main():
         "k-means of SVD, all items": lay_out(scores, members_of(clusters).T.tocsr()),
         "tags": lay_out(scores, tags),
     }
-    for name, diversity in (("layout", 0.0), ("layout, diversity 0.3", 0.3)):
-        found[name] = segments.layout(
+    for name, (params, diversity) in LAYOUTS.items():
+        others = clone(segments).set_params(**params).fit(rows)
+        found[name] = others.layout(
             profiles,
             N_ROWS,
             ROW_LENGTH,

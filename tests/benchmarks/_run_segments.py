@@ -2,11 +2,16 @@
 
 import torch
 from _estimators import on_device
-from _segment_clusters import liked_latents, make_factors, nearest_group
+from _segment_clusters import make_factors
 from _segment_process import MIN_SIZE, run_trainings
 from sklearn.preprocessing import normalize
 
-from sksparse_rec import CompresSAE, CompressedELSA, LatentSegments
+from sksparse_rec import (
+    CompresSAE,
+    CompressedELSA,
+    LatentSegments,
+    audience_embeddings,
+)
 
 PACKAGES = ("numpy", "scipy", "torch", "numba", "scikit-learn", "sksparse-rec")
 
@@ -28,16 +33,9 @@ def fit_segments(task, X, seed):
         model = CompressedELSA(**task["params"]["estimator"], **params).fit(X)
     segments = LatentSegments(min_size=MIN_SIZE, **task["params"]["segments"])
     rows = model.item_embeddings_
-    if task["kind"] == "users":
-        rows = liked_latents(X, rows)
+    if task["params"].get("audience"):
+        rows = audience_embeddings(X, rows)
     return model, segments.fit(rows), rows
-
-
-def labels_of(task, segments, rows):
-    """Return the segments of items, by their latents or by the nearest mean."""
-    if task["params"].get("nearest"):
-        return nearest_group(segments.labels_, rows)
-    return segments.labels_
 
 
 def make_trainer(task):
@@ -46,7 +44,7 @@ def make_trainer(task):
 
     def train(X, seed):
         _, segments, rows = fit_segments(task, X, seed)
-        return labels_of(task, segments, rows), rows
+        return segments.labels_, rows
 
     return train
 

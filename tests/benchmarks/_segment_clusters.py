@@ -9,8 +9,6 @@ from sklearn.utils.extmath import randomized_svd
 
 N_DIMENSIONS = 64
 N_POWER_ITERATIONS = 7
-# Entries of an item that are kept of what its users like.
-N_KEPT = 32
 
 
 def make_factors(X, seed):
@@ -19,31 +17,6 @@ def make_factors(X, seed):
         X, N_DIMENSIONS, n_iter=N_POWER_ITERATIONS, random_state=seed
     )
     return (vectors.T * values).astype(np.float32)
-
-
-def liked_latents(X, embeddings):
-    """Return what the users of an item like more than other users do.
-
-    Parameters
-    ----------
-    X : CSR of shape (n_users, n_items)
-    embeddings : csr_array of shape (n_items, n_components)
-
-    Returns
-    -------
-    csr_array of shape (n_items, n_components)
-        The mean of the profiles of the users of an item, as unit rows, minus that of
-        all users; the ``N_KEPT`` largest positive entries, as unit rows.
-    """
-    X = sp.csr_array(X, dtype=np.float32)
-    profiles = normalize(X @ sp.csr_array(embeddings))
-    means = (normalize(X.T.tocsr(), norm="l1") @ profiles).toarray()
-    rows = np.maximum(means - profiles.mean(axis=0), 0)
-    rows[np.diff(X.tocsc().indptr) == 0] = 0
-    if rows.shape[1] > N_KEPT:
-        limits = np.partition(rows, -N_KEPT, axis=1)[:, [-N_KEPT]]
-        rows[rows < limits] = 0
-    return normalize(sp.csr_array(rows))
 
 
 def fill_in(labels, embeddings):
@@ -60,17 +33,11 @@ def fill_in(labels, embeddings):
     ndarray of shape (n_items,)
         Still -1 for items that are like no group.
     """
-    missing = labels < 0
-    return np.where(missing, nearest_group(labels, embeddings), labels)
-
-
-def nearest_group(labels, embeddings):
-    """Return the group whose mean is nearest for every item; see `fill_in`."""
     rows = normalize(sp.csr_array(embeddings))
     means = normalize(members_of(labels) @ rows)
     similarities = (rows @ means.T).toarray()
-    best = similarities.argmax(axis=1)
-    return np.where(similarities.max(axis=1) > 0, best, -1)
+    nearest = np.where(similarities.max(axis=1) > 0, similarities.argmax(axis=1), -1)
+    return np.where(labels < 0, nearest, labels)
 
 
 def _kmeans(rows, n_groups, seed):

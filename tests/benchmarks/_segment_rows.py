@@ -1,4 +1,4 @@
-"""Pages made of groups of items, and how many hidden items are found on them."""
+"""Pages made of groups of items: hidden items on them, and what rows are about."""
 
 import numpy as np
 import scipy.sparse as sp
@@ -8,6 +8,8 @@ N_ROWS, ROW_LENGTH = 10, 10
 CORNERS = ((2, 5), (5, 10), (10, 10))
 # Rows are shorter only where an item fewer would leave none.
 MIN_LENGTH = 3
+# Items with tags that a row has to have so that it is about one or not.
+MIN_TAGGED = 5
 # Items of a user that may be on a page.
 N_CANDIDATES = 2000
 
@@ -64,7 +66,9 @@ def _fill(page, items, scores, groups):
 def as_list(scores, length=N_ROWS * ROW_LENGTH):
     """Return the best items of each user, (n_users, length), -1 where there is none."""
     order = np.argsort(-scores, axis=1, kind="stable")[:, :length]
-    return np.where(np.take_along_axis(scores, order, axis=1) > 0, order, -1)
+    best = np.where(np.take_along_axis(scores, order, axis=1) > 0, order, -1)
+    n_missing = length - best.shape[1]
+    return np.pad(best, ((0, 0), (0, n_missing)), constant_values=-1)
 
 
 def recall(found, targets):
@@ -86,8 +90,39 @@ def recall(found, targets):
     return float((hits[hidden > 0] / hidden[hidden > 0]).mean())
 
 
-def judge(name, found, targets):
-    """Return what is found in every corner of a page, or in as much of a list."""
+def coherence(found, tags):
+    """Return the mean share of the items of a row that carry its most common tag.
+
+    Parameters
+    ----------
+    found : ndarray of shape (n_users, n_rows, row_length)
+        Items, -1 for none.
+    tags : csr_array of shape (n_items, n_tags)
+        Ones. Items without tags are left out, and rows of too few others.
+
+    Returns
+    -------
+    float or None
+        None where there are no such rows.
+    """
+    rows = found.reshape(-1, found.shape[-1])
+    place, column = np.nonzero(rows >= 0)
+    ones = np.ones(len(place))
+    shape = len(rows), tags.shape[0]
+    shown = sp.csr_array((ones, (place, rows[place, column])), shape=shape)
+    n_tagged = shown @ (np.diff(tags.indptr) > 0)
+    judged = n_tagged >= MIN_TAGGED
+    if not judged.any():
+        return None
+    most = (shown[judged] @ tags).max(axis=1).toarray().ravel()
+    return float((most / n_tagged[judged]).mean())
+
+
+def judge(name, found, targets, tags):
+    """Return what is found in every corner of a page, or in as much of a list.
+
+    Beside it how far rows are about one thing; those of a list are its tens.
+    """
     corners = []
     for rows, columns in CORNERS:
         if found.ndim == 3:
@@ -102,4 +137,5 @@ def judge(name, found, targets):
                 "filled": float(np.mean(part >= 0)),
             }
         )
-    return {"name": name, "corners": corners}
+    rows = found.reshape(len(found), N_ROWS, ROW_LENGTH)
+    return {"name": name, "corners": corners, "coherence": coherence(rows, tags)}

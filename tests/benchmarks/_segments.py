@@ -9,31 +9,28 @@ OWN = "_run_segments.py"
 CLUSTERS, PAGES = "_run_clusters.py", "_run_rows.py"
 
 
-def _own(label, kind="segments", nearest=False, **estimator):
+def _own(label, *, audience=False, assign="latent", **estimator):
     params = {
         "estimator": {"n_components": N_COMPONENTS, **estimator},
-        "segments": {},
-        "nearest": nearest,
+        "audience": audience,
+        "segments": {"assign": assign},
     }
-    return System(label, kind, params, OWN)
+    return System(label, "segments", params, OWN)
 
 
 SEGMENT_SYSTEMS = {
+    "audience": _own(
+        'LatentSegments(assign="nearest") of audience_embeddings',
+        audience=True,
+        assign="nearest",
+    ),
+    "audience-latent": _own("LatentSegments of audience_embeddings", audience=True),
     "segments": _own("LatentSegments of CompressedELSA()"),
+    "nearest": _own(
+        'LatentSegments(assign="nearest") of CompressedELSA()', assign="nearest"
+    ),
     "segments-256-8": _own(
         "LatentSegments of CompressedELSA(256, n_nonzero=8)",
-        n_components=256,
-        n_nonzero=8,
-    ),
-    "users": _own("LatentSegments of what users like", "users"),
-    "users-nearest": _own(
-        "LatentSegments of what users like, every item to the nearest",
-        "users",
-        nearest=True,
-    ),
-    "users-256-8": _own(
-        "LatentSegments of what users like, CompressedELSA(256, n_nonzero=8)",
-        "users",
         n_components=256,
         n_nonzero=8,
     ),

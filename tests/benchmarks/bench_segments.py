@@ -15,8 +15,8 @@ from _segment_rows import judge
 from _segment_scores import score_groups, score_match
 from _segments import CLUSTERS, PAGES, SEGMENT_SYSTEMS
 
-# They have profiles of users too.
-PAGE_KINDS = ("segments", "users")
+# It has profiles of users too.
+PAGE_KIND = "segments"
 
 
 def main():
@@ -39,7 +39,7 @@ def main():
     if "groups" in options.parts:
         run_jobs(jobs, options, "segments", run_groups)
     if "pages" in options.parts:
-        elsa = [job for job in jobs if job.system.kind in PAGE_KINDS]
+        elsa = [job for job in jobs if job.system.kind == PAGE_KIND]
         run_jobs(elsa, options, "segment-pages", run_pages)
 
 
@@ -165,7 +165,10 @@ def run_pages(tagged, jobs, options, folder, deadline):
             )
             if record["status"] == "ok":
                 with np.load(task["found"]) as found:
-                    points = [judge(name, found[name], targets) for name in found.files]
+                    points = [
+                        judge(name, found[name], targets, tags[tagged.rows])
+                        for name in found.files
+                    ]
                 record["points"] = points
         keep(record, folder, job, summarize_pages)
 

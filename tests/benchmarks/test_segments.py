@@ -7,15 +7,10 @@ from _data import Dataset, binarize, kept_items
 from _harness import Job, read_records
 from _page_segments import render_segments
 from _plan import make_parser, run_jobs
-from _segment_clusters import (
-    cluster_alike,
-    fill_in,
-    liked_latents,
-    nearest_group,
-)
+from _segment_clusters import cluster_alike, fill_in
 from _segment_data import TAGGED, Tagged, one_hot
 from _segment_process import fewer_users, load_groups, save_groups
-from _segment_rows import as_list, judge, lay_out, recall
+from _segment_rows import as_list, coherence, judge, lay_out, recall
 from _segment_scores import is_frequent, nmi, score_groups, score_match
 from _segments import SEGMENT_SYSTEMS
 from bench_segments import (
@@ -106,15 +101,6 @@ def test_outliers_go_to_the_nearest_group():
     np.testing.assert_array_equal(labels, [0, 0, 1, -1, -1, -1])
 
 
-def test_every_item_goes_to_the_nearest_group():
-    embeddings = sp.csr_array([[1.0, 0], [1, 0], [1, 0], [0, 1], [0, 1], [-1, 0]])
-    labels = np.array([0, 0, 1, 1, 1, 0])
-    # The mean of group 0 is (1, 0) / 3 and that of group 1 (1, 2) / 3.
-    np.testing.assert_array_equal(
-        nearest_group(labels, embeddings), [0, 0, 0, 1, 1, -1]
-    )
-
-
 @pytest.mark.parametrize("method", ["kmeans", "ward"])
 def test_clusterings_are_of_the_same_items_and_number(method):
     rng = np.random.default_rng(0)
@@ -153,15 +139,32 @@ def test_one_group_of_all_items_is_the_list():
     pages = lay_out(scores, sp.csr_array(np.ones((50, 1))), 2, 10)
     np.testing.assert_array_equal(pages[:, 0], as_list(scores, 10))
     assert np.all(pages[:, 1] == -1)
+    longer = as_list(scores, 60)
+    np.testing.assert_array_equal(longer[:, :50], as_list(scores, 50))
+    assert np.all(longer[:, 50:] == -1)
 
 
 def test_recall_by_hand():
     targets = sp.csr_array([[1, 1, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0]])
     found = np.array([[[0, 2], [-1, -1]], [[1, 3], [0, -1]], [[0, 1], [2, 3]]])
     assert recall(found, targets) == pytest.approx((1 / 2 + 1) / 2)
-    corner = judge("rows", found, targets)["corners"][0]
+    pages = np.full((3, 10, 10), -1)
+    pages[:, :2, :2] = found
+    corner = judge("rows", pages, targets, sp.csr_array((4, 1)))["corners"][0]
+    assert corner["recall"] == pytest.approx((1 / 2 + 1) / 2)
     assert (corner["rows"], corner["columns"]) == (2, 5)
-    assert corner["filled"] == pytest.approx(9 / 12)
+    assert corner["filled"] == pytest.approx(9 / 30)
+
+
+def test_coherence_by_hand():
+    tags = one_hot([["a"], ["a", "b"], ["a"], ["b"], ["b"], [], ["c"]])
+    row, short = [0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 5, -1]
+    # Of five items with tags three carry "a", and three "b".
+    assert coherence(np.array([[row, short]]), tags) == pytest.approx(3 / 5)
+    more = [0, 1, 2, 3, 4, 6]
+    pages = np.array([[row], [more]])
+    assert coherence(pages, tags) == pytest.approx((3 / 5 + 3 / 6) / 2)
+    assert coherence(np.array([[short]]), tags) is None
 
 
 def test_columns_that_are_kept():
@@ -201,15 +204,6 @@ def test_groups_are_handed_back(tmp_path):
     assert fewer_users(sp.csr_matrix(np.ones((20, 3))), 0).shape == (18, 3)
 
 
-def test_liked_latents_by_hand():
-    X = sp.csr_array([[1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]])
-    embeddings = sp.csr_array([[1.0, 0], [1, 0], [0, 1], [1, 0]])
-    # The profiles of users are (1, 0), (1, 0) and (0, 1); their mean (2/3, 1/3). The
-    # last item has no users.
-    rows = liked_latents(X, embeddings).toarray()
-    np.testing.assert_allclose(rows, [[1, 0], [1, 0], [0, 1], [0, 0]])
-
-
 def _made_up():
     rng = np.random.default_rng(0)
     X = sp.csr_array(make_interactions(200, 80, 3000, random_state=0))
@@ -233,7 +227,7 @@ def test_runs_are_recorded_and_rendered(tmp_path):
     settings = {"estimator": {"n_components": 8, "n_nonzero": 2}}
     jobs = [
         Job(name, SEGMENT_SYSTEMS[name].with_settings(settings), tagged, 0)
-        for name in ("segments", "users")
+        for name in ("segments", "audience")
     ]
     run_jobs(jobs, options, "segments", run_groups)
     run_jobs(jobs, options, "segment-pages", run_pages)

@@ -39,6 +39,7 @@ from bench_steering import choose_concepts, run_steering, summarize_steering
 
 from sksparse_rec.datasets import make_interactions
 from sksparse_rec.metrics import ndcg_at_k
+from sksparse_rec.steering._knobs import TOP_LEVEL
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +198,7 @@ def test_levels_are_raised_and_lengths_kept(scores):
         turned = scores.rotated(direction, strength)
         np.testing.assert_allclose(
             turned[:, 0],
-            level + strength * np.maximum(0.9 - level, 0),
+            level + strength * np.maximum(TOP_LEVEL - level, 0),
             rtol=1e-4,
             atol=1e-6,
         )

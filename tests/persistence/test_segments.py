@@ -24,7 +24,14 @@ def segments(X):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
-    "params", [{}, {"merge_threshold": None}, {"min_size": 1000}, {"min_size": 1}]
+    "params",
+    [
+        {},
+        {"merge_threshold": None},
+        {"min_size": 1000},
+        {"min_size": 1},
+        {"assign": "nearest", "n_latents": 3},
+    ],
 )
 def test_segments(X, dtype, params, again, assert_same):
     fitted = LatentSegments(**params).fit(X.astype(dtype))
@@ -34,6 +41,8 @@ def test_segments(X, dtype, params, again, assert_same):
     assert_same(loaded.transform(X), fitted.transform(X))
     assert_same(loaded.predict(X), fitted.predict(X))
     assert_same(loaded.items_of(2), fitted.items_of(2))
+    if len(fitted.segment_ids_):
+        assert_same(loaded.items_of(segment=0), fitted.items_of(segment=0))
     assert loaded.match(fitted).text == fitted.match(fitted).text
     assert_same(again(loaded), fitted)
 

@@ -222,6 +222,7 @@ def test_embeddings_of_both_models(model, planted):
     [
         ({"min_size": 0}, "min_size"),
         ({"n_latents": 0}, "n_latents"),
+        ({"assign": "far"}, "assign"),
         ({"merge_threshold": 1.5}, "merge_threshold"),
         ({"namer": "words"}, "namer"),
         ({"embedder": "words"}, "embedder"),

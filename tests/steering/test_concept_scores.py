@@ -14,15 +14,14 @@ from sksparse_rec.steering._concept_scores import (
     RIDGE,
     concept_blocks,
     correlation_scores,
-    join_sides,
     mean_scores,
     mutual_information_scores,
     probe_scores,
     pursue,
     score_sides,
     specificity_scores,
-    split_sides,
 )
+from sksparse_rec.steering._sides import join_sides, split_sides
 
 N_ITEMS, N_NEURONS, N_CONCEPTS = 60, 12, 7
 
@@ -197,7 +196,7 @@ def test_blocks_change_nothing(data, method):
     C, S, _, _ = data
     together = score_sides(C, S, method, 4)
     assert len(concept_blocks(C, S)) == 1
-    with config_context(working_memory=1e-3):
+    with config_context(working_memory=2e-3):
         # The concept without items takes no room of its own.
         assert len(concept_blocks(C, S)) == N_CONCEPTS - 1
         apart = score_sides(C, S, method, 4)
@@ -218,13 +217,17 @@ def test_scale_and_order_of_neurons(data, method):
     np.testing.assert_allclose(scaled / factor, scores, atol=1e-9)
 
 
-def test_memory_follows_the_working_memory(peak_of):
+@pytest.mark.parametrize("method", METHODS)
+def test_memory_follows_the_working_memory(peak_of, method):
     rng = np.random.default_rng(0)
     C = sp.csr_array(sp.random_array((400, 500), density=0.05, rng=rng))
     S = sp.csr_array(rng.random((500, 1000)) < 0.01, dtype=np.float64)
+    options = (2,) if method == "probe" else ()
 
     def sizes():
-        return [mean_scores(C[rows], S).nnz for rows in concept_blocks(C, S)]
+        # Scores are thrown away, so that only what a block takes is left.
+        blocks = concept_blocks(C, S)
+        return [METHODS[method](C[rows], S, *options).nnz for rows in blocks]
 
     whole, peak = peak_of(sizes)
     with config_context(working_memory=1):
