@@ -50,7 +50,7 @@ history = debian.data[debian.user_ids == "scikit-learn"]
 concept = "sound::player"
 is_tagged = debian.item_tags[:, debian.tag_names == concept].toarray().ravel() > 0
 
-for strength in (0, 0.3, 0.35, 0.45):
+for strength in (0, 0.4, 0.45, 0.6):
     ids, _ = top_items(model.recommend(history, k=6, steer={concept: strength}))
     names = (f"{debian.item_ids[i]}{'*' if is_tagged[i] else ''}" for i in ids[0])
     print(f"{strength:4}: {', '.join(names)}")

@@ -43,7 +43,7 @@ class SteeringMixin:
             ``("clamp", lowest, highest)``, all from 0 to 1. Arrays of shape (n_users,)
             give every user a number; NaN leaves a user alone. (`recommend_in_blocks`
             takes single numbers only.) See Notes of the class.
-            0.4 to 0.7 fills about half of a list with the concept, where there is
+            0.5 to 0.8 fills about half of a list with the concept, where there is
             enough of it: ``steering_report`` tells.
         exclude_seen : bool, default=True
             Leave out what is in the history.
