@@ -39,10 +39,10 @@ class SteeringMixin:
         steer : dict or None, default=None
             From concepts, by name or position, to what is done with them: a strength
             from 0 to 1 raises a concept, one from -1 to 0 lowers it, and a tuple says
-            more: ``("raise", strength)``, ``("lower", strength)``, ``("set", level)``,
-            ``("clamp", lowest, highest)``, all from 0 to 1. Arrays of shape (n_users,)
-            give every user a number; NaN leaves a user alone. (`recommend_in_blocks`
-            takes single numbers only.) See Notes of the class.
+            more: ``("raise", strength)`` and ``("lower", strength)``, from 0 to 1,
+            ``("set", level)`` and ``("clamp", lowest, highest)``, from -1 to 1. Arrays
+            of shape (n_users,) give every user a number; NaN leaves a user alone.
+            (`recommend_in_blocks` takes single numbers only.) See Notes of the class.
             0.4 to 0.7 fills about half of a list with the concept, where there is
             enough of it: ``steering_report`` tells.
         exclude_seen : bool, default=True
@@ -95,9 +95,10 @@ class SteeringMixin:
         Returns
         -------
         levels : ndarray of shape (n_users, n_concepts), float64
-            Cosines of profiles and the concepts' directions, from -1 to 1 and seldom
-            below 0. ``steer={concept: ("set", level)}`` with these levels changes
-            nothing. 0 for users without a history and concepts without a neuron.
+            Cosines of profiles and the concepts' directions, from -1 to 1: below 0
+            where a profile is against a concept.
+            ``steer={concept: ("set", level)}`` with these levels changes nothing. 0
+            for users without a history and concepts without a neuron.
 
         Raises
         ------
