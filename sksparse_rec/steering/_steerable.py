@@ -38,6 +38,7 @@ from sksparse_rec.steering._steering import SteeringMixin
 from sksparse_rec.steering._training import (
     activations_of,
     concept_directions,
+    decoded,
     fit_autoencoder,
     fit_recommender,
     insertion_loss,
@@ -341,9 +342,9 @@ class SteerableRecommender(
         """
         check_is_fitted(self)
         S = check_length(X, self._n_features_out, "X", "n_neurons")
-        profiles = sp.csr_array(S)
+        profiles = to_sparse_interface(sp.csr_array(S))
         if self.sae_ is not None:
-            profiles = self.sae_.inverse_transform(to_sparse_interface(profiles))
+            profiles = decoded(self.sae_, sp.csr_array(S))
         return np.asarray(as_dense(self.recommender_.inverse_transform(profiles)))
 
     def get_feature_names_out(self, input_features=None):

@@ -6,6 +6,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
+from sksparse_rec._validation import to_sparse_interface
 from sksparse_rec.model_selection import score_ranking
 from sksparse_rec.models import CompresSAE
 from sksparse_rec.steering._profiles import (
@@ -130,6 +131,41 @@ def concept_directions(weights, sae):
     return unit(np.asarray(directions))
 
 
+def decoded(sae, codes):
+    """Return the directions of the profiles that codes stand for, zeros for empty ones.
+
+    Parameters
+    ----------
+    sae : fitted autoencoder
+    codes : csr_array of shape (n_users, n_neurons)
+
+    Returns
+    -------
+    ndarray of shape (n_users, n_dimensions)
+    """
+    directions = np.asarray(sae.inverse_transform(to_sparse_interface(codes)))
+    mean = _center(sae)
+    if mean is None:
+        return directions
+    # From the mean, which lies within the unit sphere, a direction meets it once.
+    away = unit(directions.astype(np.float64))
+    along = away @ mean
+    distances = np.sqrt(along**2 + np.maximum(1 - mean @ mean, 0)) - along
+    profiles = mean + away * distances[:, None]
+    profiles[~directions.any(axis=1)] = 0
+    return profiles.astype(directions.dtype)
+
+
+def _center(sae):
+    """Return where the vectors of ``inverse_transform`` start from, None for zero.
+
+    A `CompresSAE` returns directions from its mean, and others add theirs.
+    """
+    own = unwrapped(sae)
+    mean = own.mean_ if isinstance(own, CompresSAE) else None
+    return None if mean is None else mean.astype(np.float64)
+
+
 def rebuilt(sae, profiles):
     """Return what the codes of dense profiles rebuild, with the length of the profiles.
 
@@ -139,7 +175,7 @@ def rebuilt(sae, profiles):
     profiles : ndarray of shape (n_users, n_dimensions), float64
     """
     directions = np.asarray(sae.inverse_transform(sae.transform(profiles)), np.float64)
-    mean = getattr(unwrapped(sae), "mean_", None)
+    mean = _center(sae)
     if mean is not None:
         # Such a code rebuilds where a unit profile is, seen from the mean.
         distances = row_norms(unit(profiles) - mean)

@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn import config_context
 from sklearn.base import clone
-from sklearn.decomposition import TruncatedSVD
+from sklearn.decomposition import SparsePCA, TruncatedSVD
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
@@ -254,6 +254,30 @@ def test_a_faithful_autoencoder_costs_nothing(planted, center):
     np.testing.assert_allclose(
         np.linalg.norm(profiles, axis=1), np.linalg.norm(expected, axis=1), rtol=1e-5
     )
+
+
+@pytest.mark.parametrize("center", [False, True])
+def test_codes_are_decoded_to_profiles(planted, center):
+    recommender = TruncatedSVD(4, random_state=0)
+    sae = CompresSAE(64, n_nonzero=32, max_iter=60, center=center, random_state=0)
+    model = SteerableRecommender(recommender, sae=sae).fit(planted.train)
+    scores = model.inverse_transform(model.transform(planted.test))
+    base = model.recommender_
+    expected = base.inverse_transform(base.transform(planted.test))
+    cosines = (scores * expected).sum(axis=1) / (
+        np.linalg.norm(scores, axis=1) * np.linalg.norm(expected, axis=1)
+    )
+    assert cosines.mean() > 0.97
+    empty = model.transform(sp.csr_array((1, 90)))
+    np.testing.assert_array_equal(model.inverse_transform(empty), 0)
+
+
+def test_autoencoders_that_add_their_mean_themselves(planted):
+    svd = TruncatedSVD(4, random_state=0).fit(planted.train)
+    sae = SparsePCA(4, alpha=1e-4, ridge_alpha=1e-8, random_state=0)
+    model = SteerableRecommender(svd, sae=sae, residual=False).fit(planted.train)
+    profiles = model._profiles(sp.csr_array(planted.test, dtype=np.float64))
+    np.testing.assert_allclose(profiles, svd.transform(planted.test), atol=0.05)
 
 
 def test_own_latents_lose_nothing(own):
