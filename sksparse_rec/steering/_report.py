@@ -194,8 +194,7 @@ class ReportMixin:
         history, targets = _split(self, X, y)
         positions = np.arange(directions.shape[0])
         if concepts is not None:
-            position_of = self.concept_map_.position_of
-            positions = np.array([position_of(c) for c in concepts], dtype=np.int64)
+            positions = self._positions(concepts)
         sweep = _Sweep(self, history, targets, k)
         rows = [sweep.of(c, method, strengths) for c in positions]
         shape = len(positions), len(strengths), len(SteeringReport.MEASURES)
@@ -264,7 +263,7 @@ class _Sweep:
 
     def of(self, concept, method, strengths):
         """Return the measures of a concept, (n_strengths, n_measures)."""
-        if not abs(self.model._directions()[[concept]]).sum():
+        if not self.model._has_neurons(concept):
             return np.full((len(strengths), len(SteeringReport.MEASURES)), np.nan)
         knobs = [Knob(concept, method, (np.float64(s),)) for s in strengths]
         return [self._measure(self._lists(knob), concept) for knob in knobs]

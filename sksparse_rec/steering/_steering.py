@@ -109,8 +109,7 @@ class SteeringMixin:
         history = check_interactions(X, estimator=self, dtype=np.float64)
         directions = self._directions()
         if concepts is not None:
-            position_of = self.concept_map_.position_of
-            directions = directions[[position_of(concept) for concept in concepts]]
+            directions = directions[self._positions(concepts)]
         parts = [np.empty((0, directions.shape[0]))]
         width = max(directions.shape)
         for users in blocks_of(history.shape[0], width):
@@ -140,12 +139,9 @@ class SteeringMixin:
         return rotate(profiles, directions, levels, targets)
 
     def _read_knobs(self, steer, n_users):
-        if not steer:
-            return read_knobs(steer, None, n_users)
-        directions = self._directions()
-        knobs = read_knobs(steer, self.concept_map_.position_of, n_users)
+        knobs = read_knobs(steer, self._position_of, n_users)
         for knob in knobs:
-            if not abs(directions[[knob.concept]]).sum():
+            if not self._has_neurons(knob.concept):
                 name = self.concept_map_.concept_names_[knob.concept]
                 raise ValueError(
                     f"concept {name!r} cannot be steered: no neuron stands for it, as "
@@ -153,6 +149,22 @@ class SteeringMixin:
                     "and none of them has activations that others do not have"
                 )
         return knobs
+
+    def _position_of(self, concept):
+        self._directions()
+        return self.concept_map_.position_of(concept)
+
+    def _positions(self, concepts):
+        """Return the positions of a list of concepts, int64."""
+        if isinstance(concepts, str):
+            raise ValueError(
+                f"concepts is the string {concepts!r}, and must be a list of concepts: "
+                f"[{concepts!r}]"
+            )
+        return np.array([self._position_of(c) for c in concepts], dtype=np.int64)
+
+    def _has_neurons(self, concept):
+        return abs(self._directions()[[concept]]).sum() > 0
 
     def _directions(self):
         if not hasattr(self, "concept_directions_"):

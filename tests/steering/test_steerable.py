@@ -420,6 +420,10 @@ def test_blocks_of_users(own, planted):
         ({"nothing": 0.5}, "concept 'nothing' cannot be steered: no neuron stands"),
         ({"tea": 3}, "steer['tea'] has the strength 3"),
         ({"tea": [0.5]}, "steer['tea'] has 1 strengths for 80 users"),
+        ({("tea", "jazz"): 0.5}, "unknown concept ('tea', 'jazz'): "),
+        ({None: 0.5}, "unknown concept None: "),
+        (pd.Series({"tea": 0.5}), "steer maps concepts to strengths"),
+        (np.ones(3), "steer maps concepts to strengths"),
     ],
 )
 def test_refused_knobs(own, coded, planted, steer, message):
@@ -431,6 +435,9 @@ def test_refused_knobs(own, coded, planted, steer, message):
 def test_levels_of_unknown_concepts(own, planted):
     with pytest.raises(ValueError, match="tea"):
         own.concept_levels(planted.test, ["tee"])
+    for method in (own.concept_levels, own.steering_report):
+        with pytest.raises(ValueError, match=re.escape("a list of concepts: ['tea']")):
+            method(planted.test, "tea")
     np.testing.assert_array_equal(own.concept_levels(planted.test, ["nothing"]), 0)
     assert own.concept_levels(planted.test, []).shape == (80, 0)
 
