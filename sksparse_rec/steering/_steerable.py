@@ -284,11 +284,13 @@ class SteerableRecommender(
             As ``ConceptMap.fit``.
         """
         check_is_fitted(self)
+        members, names = check_concepts(
+            item_concepts, concept_names, self.n_features_in_, "item_concepts"
+        )
         concept_map = ConceptMap() if self.concept_map is None else self.concept_map
         concept_map = clone(concept_map).fit(
-            self.item_activations_, item_concepts, concept_names=concept_names
+            self.item_activations_, members, concept_names=names
         )
-        members, _ = check_concepts(item_concepts, concept_names, self.n_features_in_)
         directions = concept_directions(concept_map.weights_, self.sae_)
         self.concept_map_, self.concept_directions_ = concept_map, directions
         self.item_concepts_ = sp.csr_array(members, dtype=bool)

@@ -108,7 +108,7 @@ def _training_profiles(recommender, X, train_on):
 def activations_of(sae, profiles):
     """Return the neurons of profiles, CSR float64: profiles without ``sae``."""
     if sae is not None:
-        profiles = sae.transform(profiles)
+        profiles = sae.transform(as_dense(profiles))
     return sp.csr_array(profiles, dtype=np.float64)
 
 

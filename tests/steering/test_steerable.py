@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn import config_context
 from sklearn.base import clone
-from sklearn.decomposition import SparsePCA, TruncatedSVD
+from sklearn.decomposition import DictionaryLearning, SparsePCA, TruncatedSVD
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
@@ -280,6 +280,16 @@ def test_autoencoders_that_add_their_mean_themselves(planted):
     np.testing.assert_allclose(profiles, svd.transform(planted.test), atol=0.05)
 
 
+def test_autoencoders_that_take_arrays_only(planted, concepts):
+    dense = CompressedELSA(8, n_nonzero=None, max_iter=2, random_state=0)
+    sae = DictionaryLearning(
+        10, max_iter=3, transform_algorithm="omp", transform_n_nonzero_coefs=3
+    )
+    model = SteerableRecommender(dense, sae=sae, random_state=0)
+    model.fit(planted.train, item_concepts=concepts)
+    assert model.recommend(planted.test, steer={0: 0.5}).nnz == 800
+
+
 def test_own_latents_lose_nothing(own):
     assert own.sae_ is None
     assert own.insertion_loss_ == 0
@@ -396,7 +406,8 @@ def test_a_failed_fit_changes_nothing(planted, concepts):
     recommender = CompressedELSA(16, n_nonzero=6, max_iter=2, random_state=0)
     model = SteerableRecommender(recommender).fit(planted.train, item_concepts=concepts)
     before, lists = dict(vars(model)), model.recommend(planted.test, steer={0: 0.5})
-    with pytest.raises(ValueError, match="80 rows, but there are 90 items"):
+    message = "item_concepts has 80 rows, but there are 90 items"
+    with pytest.raises(ValueError, match=message):
         model.fit(planted.train, item_concepts=concepts[:80])
     assert vars(model).keys() == before.keys()
     assert all(vars(model)[name] is before[name] for name in before)
@@ -410,6 +421,11 @@ def test_blocks_of_users(own, planted):
 
 
 # What is refused
+
+
+def test_no_concepts(own):
+    with pytest.raises(ValueError, match="item_concepts is None, and must be a matrix"):
+        own.map_concepts(None)
 
 
 @pytest.mark.parametrize(
