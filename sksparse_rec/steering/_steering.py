@@ -131,11 +131,15 @@ class SteeringMixin:
     def _steered(self, history, users, knobs):
         """Profiles of some users as they are ranked."""
         profiles = self._profiles(history[users])
+        return self._turned(profiles, [knob.of(users) for knob in knobs])
+
+    def _turned(self, profiles, knobs):
+        """Profiles after the knobs of their users."""
         if not knobs:
             return profiles
         directions = self._directions()[[knob.concept for knob in knobs]]
         levels = levels_of(profiles, directions)
-        targets = target_levels([knob.of(users) for knob in knobs], levels)
+        targets = target_levels(knobs, levels)
         return rotate(profiles, directions, levels, targets)
 
     def _read_knobs(self, steer, n_users):
