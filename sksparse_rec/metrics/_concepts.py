@@ -71,8 +71,8 @@ def _n_dimensions(y, name):
         ) from error
     if n_dimensions == 0:
         raise ValueError(
-            f"{name} is {y!r}, and must be a matrix of items and concepts, or one class "
-            "an item"
+            f"{name} is {y!r}, and must be a matrix of items and concepts, or one "
+            "class an item"
         )
     return n_dimensions
 

@@ -237,15 +237,15 @@ class SteerableRecommender(
         ------
         ValueError
             If ``X`` is empty, has negative, NaN or infinite values; if the recommender
-            or the autoencoder lacks a method, or was fitted on another number of
-            columns; if ``item_concepts`` has another number of rows than there are
-            items.
+            or the autoencoder lacks a method, or was fitted on other columns; if
+            ``item_concepts`` has another number of rows than there are items.
         """
         with rolled_back_on_error(self):
             X = check_interactions(X, estimator=self, reset=True)
             popularity = np.bincount(X.indices, minlength=X.shape[1])
             random = check_random_state(self.random_state)
-            recommender = fit_recommender(self.recommender, X, random)
+            names = getattr(self, "feature_names_in_", None)
+            recommender = fit_recommender(self.recommender, X, names, random)
             sae, loss = None, 0.0
             if self.sae is not None or not is_own_code(recommender):
                 sae = fit_autoencoder(self.sae, recommender, X, self.train_on, random)

@@ -46,8 +46,11 @@ def _seeded_clone(estimator, random):
     return copy
 
 
-def fit_recommender(recommender, X, random):
-    """Return a recommender fitted on ``X``: the given one if it is fitted already."""
+def fit_recommender(recommender, X, names, random):
+    """Return a recommender fitted on ``X``: the given one if it is fitted already.
+
+    ``names`` are those of the columns of ``X``, or None.
+    """
     own = unwrapped(recommender)
     for method in ("transform", "inverse_transform"):
         if not hasattr(own, method):
@@ -57,13 +60,27 @@ def fit_recommender(recommender, X, random):
                 "from profiles to the scores of all items"
             )
     if not is_fitted(recommender):
-        return _seeded_clone(recommender, random).fit(X)
+        return _seeded_clone(recommender, random).fit(to_sparse_interface(X))
     n_fitted = getattr(own, "n_features_in_", X.shape[1])
     if n_fitted != X.shape[1]:
         raise ValueError(
             f"recommender was fitted on {n_fitted} items, but X has {X.shape[1]}"
         )
+    _check_same_items(getattr(own, "feature_names_in_", None), names)
     return recommender
+
+
+def _check_same_items(fitted, names):
+    if fitted is None or names is None:
+        return
+    differ = np.flatnonzero(np.asarray(fitted) != np.asarray(names))
+    if len(differ):
+        place = differ[0]
+        raise ValueError(
+            f"recommender was fitted with {fitted[place]!r} as column {place}, where X "
+            f"has {names[place]!r}: pass the columns in the order of its "
+            "feature_names_in_"
+        )
 
 
 def fit_autoencoder(sae, recommender, X, train_on, random):
