@@ -143,7 +143,9 @@ class SteerableRecommender(
     and the profile is turned, in the space of all directions that are moved, until it
     has them. Its length stays, and so do the proportions of all that is orthogonal to
     these directions. Several knobs hold at once; levels that no profile has together
-    (1 of two concepts that differ) are shrunk in proportion. Profiles of users whose
+    (1 of two concepts that differ) are shrunk in proportion, and concepts whose
+    directions hardly differ (a cosine above 0.98) meet in the middle, as they would be
+    shrunk to next to nothing otherwise. Profiles of users whose
     levels do not change are not touched, so their lists stay the same to the last bit.
     A user without a history has level 0 of everything, and gets the concept's items as
     soon as that is raised.
