@@ -111,7 +111,7 @@ class SteerableRecommender(
         Users of each item in ``X``; breaks ties.
     insertion_loss_ : float
         Share of the recommender's nDCG@100 that is lost where profiles are replaced by
-        what the codes rebuild, on hidden items of 1000 users of ``X``: how much of
+        what the codes rebuild, on hidden items of up to 1000 users: how much of
         what the recommender knows the neurons do not say. Below 0 the codes are
         better. 0 without an autoencoder; NaN if no user has items to hide.
     n_features_in_ : int
@@ -154,7 +154,7 @@ class SteerableRecommender(
     ``steer``, beside ``recommend`` of the recommender. Recommenders of this package
     are searched as ever; the scores of others are made for blocks of users that fit
     ``sklearn.get_config()["working_memory"]``. In ``fit`` the profiles that the
-    autoencoder learns from take n_users × n_dimensions × 4 bytes.
+    autoencoder learns from take n_users × n_dimensions × 8 bytes.
 
     In a search, ``item_concepts`` is passed to ``GridSearchCV.fit``, which would take
     it for one row a user if there were as many items as users: call ``map_concepts``

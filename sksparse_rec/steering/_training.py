@@ -1,9 +1,12 @@
 """What `SteerableRecommender.fit` does, one step a function."""
 
+import itertools
+
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from sksparse_rec._validation import to_sparse_interface
@@ -12,6 +15,7 @@ from sksparse_rec.models import CompresSAE
 from sksparse_rec.steering._profiles import (
     as_dense,
     best_items,
+    blocks_of,
     item_profiles,
     profiles_of,
     unwrapped,
@@ -22,17 +26,19 @@ from sksparse_rec.steering._rotation import row_norms, unit
 EXPANSION = 8
 # Users that tell what the insertion of the autoencoder costs.
 N_JUDGES = 1000
-# Users whose profiles are made at once.
+# Users whose profiles are made at once, at most.
 USER_BLOCK = 4096
 # Length of the lists that are compared, and of those of ``score``.
 CUT_OFF = 100
 
 
 def is_fitted(estimator):
-    """Tell whether an estimator is fitted."""
+    """Tell whether an estimator is fitted; raises for a frozen one that is not."""
     try:
         check_is_fitted(estimator)
     except NotFittedError:
+        if isinstance(estimator, FrozenEstimator):
+            raise
         return False
     return True
 
@@ -85,7 +91,7 @@ def _check_same_items(fitted, names):
 
 def fit_autoencoder(sae, recommender, X, train_on, random):
     """Return an autoencoder of profiles: the given one if it is fitted already."""
-    width = next(item_profiles(recommender, X.shape[1])).shape[1]
+    width = profiles_of(recommender, X[:1]).shape[1]
     if sae is not None and is_fitted(sae):
         n_fitted = getattr(unwrapped(sae), "n_features_in_", width)
         if n_fitted != width:
@@ -109,17 +115,18 @@ def fit_autoencoder(sae, recommender, X, train_on, random):
 
 def _training_profiles(recommender, X, train_on):
     """Return the profiles that the autoencoder learns from, float32, none of zeros."""
-    parts = []
+    sources = []
     if train_on in ("users", "both"):
-        starts = range(0, X.shape[0], USER_BLOCK)
-        parts += (profiles_of(recommender, X[s : s + USER_BLOCK]) for s in starts)
+        blocks = blocks_of(*X.shape, USER_BLOCK)
+        sources.append(profiles_of(recommender, X[users]) for users in blocks)
     if train_on in ("items", "both"):
-        parts += item_profiles(recommender, X.shape[1])
-    parts = [as_dense(part).astype(np.float32) for part in parts]
-    profiles = np.concatenate(parts)
-    filled = profiles.any(axis=1)
+        sources.append(item_profiles(recommender, X.shape[1]))
+    parts = []
+    for part in itertools.chain(*sources):
+        profiles = as_dense(part).astype(np.float32)
+        parts.append(profiles[profiles.any(axis=1)])
     # Without any profile the autoencoder says what it misses.
-    return profiles[filled] if filled.any() else profiles
+    return np.concatenate(parts) if any(map(len, parts)) else profiles
 
 
 def activations_of(sae, profiles):

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.decomposition import TruncatedSVD
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.preprocessing import FunctionTransformer
 
 from sksparse_rec import CompresSAE, SteerableRecommender
@@ -75,6 +76,9 @@ def test_refused_recommenders(planted):
 
 
 def test_unfitted_models_say_so(planted):
+    frozen = SteerableRecommender(FrozenEstimator(TruncatedSVD(2)))
+    with pytest.raises(NotFittedError, match="FrozenEstimator"):
+        frozen.fit(planted.train)
     model = SteerableRecommender(TruncatedSVD(2))
     for method in (model.recommend, model.transform, model.steering_report):
         with pytest.raises(NotFittedError):

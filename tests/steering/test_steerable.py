@@ -278,6 +278,26 @@ def test_autoencoders_that_add_their_mean_themselves(planted):
     np.testing.assert_allclose(profiles, svd.transform(planted.test), atol=0.05)
 
 
+def test_profiles_to_learn_from_are_made_in_blocks(planted, monkeypatch):
+    recommender = TruncatedSVD(3, random_state=0).fit(planted.train)
+    transform, rows = recommender.transform, []
+
+    def count(X):
+        rows.append(X.shape[0])
+        return transform(X)
+
+    monkeypatch.setattr(recommender, "transform", count)
+    sae = CompresSAE(12, n_nonzero=2, max_iter=1, random_state=0)
+    model = SteerableRecommender(recommender, sae=sae, train_on="both")
+    whole = model.fit(planted.train).sae_.components_
+    assert max(rows) == 220
+    rows.clear()
+    with config_context(working_memory=0.1):
+        pieces = model.fit(planted.train).sae_.components_
+    assert max(rows) == int(0.1 * 2**20 / (90 * 8 * 4))
+    np.testing.assert_allclose(pieces, whole, rtol=1e-4, atol=1e-6)
+
+
 def test_autoencoders_that_take_arrays_only(planted, concepts):
     dense = CompressedELSA(8, n_nonzero=None, max_iter=2, random_state=0)
     sae = DictionaryLearning(
