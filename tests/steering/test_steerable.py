@@ -298,6 +298,28 @@ def test_profiles_to_learn_from_are_made_in_blocks(planted, monkeypatch):
     np.testing.assert_allclose(pieces, whole, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("interface", "kind"), [("sparray", sp.csr_array), ("spmatrix", sp.csr_matrix)]
+)
+def test_recommenders_get_the_sparse_interface(planted, interface, kind):
+    kinds = []
+
+    class Recorder(TruncatedSVD):
+        def fit(self, X, y=None):
+            kinds.append(type(X))
+            return super().fit(X)
+
+        def transform(self, X):
+            kinds.append(type(X))
+            return super().transform(X)
+
+    sae = CompresSAE(6, n_nonzero=2, max_iter=1, random_state=0)
+    with config_context(sparse_interface=interface):
+        model = SteerableRecommender(Recorder(3), sae=sae, random_state=0)
+        R = model.fit(planted.train).recommend(planted.test)
+    assert {type(R), *kinds} == {kind}
+
+
 def test_autoencoders_that_take_arrays_only(planted, concepts):
     dense = CompressedELSA(8, n_nonzero=None, max_iter=2, random_state=0)
     sae = DictionaryLearning(
