@@ -62,13 +62,19 @@ def check_concepts(y, concept_names, n_items, name="y"):
 
 def _n_dimensions(y, name):
     try:
-        return np.ndim(y)
+        n_dimensions = np.ndim(y)
     except ValueError as error:
         # Rows of unequal lengths.
         raise ValueError(
             f"{name} is neither a matrix of items and concepts nor one class an item: "
             "sklearn.preprocessing.MultiLabelBinarizer makes a matrix of lists of tags"
         ) from error
+    if n_dimensions == 0:
+        raise ValueError(
+            f"{name} is {y!r}, and must be a matrix of items and concepts, or one "
+            "class an item"
+        )
+    return n_dimensions
 
 
 def _classes(y, name):

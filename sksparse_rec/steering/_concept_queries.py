@@ -40,10 +40,9 @@ class ConceptQueriesMixin:
                 f"there is no concept {concept}: positions go from 0 to "
                 f"{n_concepts - 1}"
             )
-        found = np.flatnonzero(self.concept_names_ == concept)
-        if len(found):
-            return int(found[0])
         names = self.concept_names_.tolist()
+        if isinstance(concept, str) and concept in names:
+            return names.index(concept)
         close = difflib.get_close_matches(str(concept), names)
         known = close or names[:3]
         listed = ", ".join(map(repr, known))

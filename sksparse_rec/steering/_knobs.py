@@ -9,6 +9,8 @@ from sksparse_rec._validation import Real
 
 # The number of strengths that each kind takes in a tuple; a number alone is a "shift".
 KINDS = {"raise": 1, "lower": 1, "set": 1, "clamp": 2}
+# Those that take levels, which are below 0 where a profile is against a concept.
+LEVELED = ("set", "clamp")
 # Where strength 1 raises a concept to. A profile that is nothing but the concept lists
 # the same for everybody, and on the data sets measured less of the concept than one
 # that has something of the user.
@@ -16,7 +18,7 @@ TOP_LEVEL = 0.8
 USAGE = (
     "a number from -1 to 1 (above 0 raises, below 0 lowers), an array of them with "
     'one for each user, or a tuple: ("raise", strength), ("lower", strength), '
-    '("set", level) or ("clamp", lowest, highest)'
+    '("set", level) or ("clamp", lowest, highest), levels from -1 to 1'
 )
 
 
@@ -128,14 +130,23 @@ def _read(name, asked, n_users):
         if kind not in KINDS or len(strengths) != KINDS[kind]:
             raise ValueError(f"steer[{name!r}] is {asked!r}, which is not {USAGE}")
         strengths = tuple(
-            _strengths(name, strength, n_users, 0) for strength in strengths
+            _strengths(name, strength, n_users, -1 if kind in LEVELED else 0)
+            for strength in strengths
         )
-        if kind == "clamp" and np.any(strengths[0] > strengths[1]):
-            raise ValueError(
-                f"steer[{name!r}] clamps to a lowest level above the highest: {asked!r}"
-            )
+        if kind == "clamp":
+            _check_order(name, *np.broadcast_arrays(*strengths))
         return kind, strengths
     return "shift", (_strengths(name, asked, n_users, -1),)
+
+
+def _check_order(name, lowest, highest):
+    wrong = lowest > highest
+    if np.any(wrong):
+        user = "" if wrong.ndim == 0 else f" for user {np.argmax(wrong)}"
+        raise ValueError(
+            f"steer[{name!r}] clamps to a lowest level above the highest{user}: "
+            f"{lowest[wrong][0]:g} is above {highest[wrong][0]:g}"
+        )
 
 
 def _strengths(name, given, n_users, low):

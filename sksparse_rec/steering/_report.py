@@ -7,14 +7,14 @@ import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
 from sksparse_rec._optional import import_optional
-from sksparse_rec._sparse import row_indices
-from sksparse_rec._validation import check_interactions
+from sksparse_rec._sparse import places_in_rows, row_indices
+from sksparse_rec._validation import check_interactions, check_share
 from sksparse_rec.metrics import catalog_coverage, evaluate_ranking
 from sksparse_rec.model_selection import holdout_split
 from sksparse_rec.retrieval import check_k
-from sksparse_rec.steering._knobs import Knob, target_levels
+from sksparse_rec.retrieval._search import csr_in_order
+from sksparse_rec.steering._knobs import Knob
 from sksparse_rec.steering._profiles import best_items
-from sksparse_rec.steering._rotation import levels_of, rotate
 
 STRENGTHS = (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1)
 METHODS = ("raise", "lower", "set")
@@ -121,7 +121,13 @@ class SteeringReport:
         strengths : ndarray of shape (n_concepts,), float64
             Between two strengths of the sweep by a straight line; NaN for concepts
             that never fill so much.
+
+        Raises
+        ------
+        ValueError
+            If `share` is no number from 0 to 1.
         """
+        check_share(share, "share")
         found = np.full(len(self.share), np.nan)
         for concept, shares in enumerate(self.share):
             reached = np.flatnonzero(shares >= share)
@@ -194,8 +200,7 @@ class ReportMixin:
         history, targets = _split(self, X, y)
         positions = np.arange(directions.shape[0])
         if concepts is not None:
-            position_of = self.concept_map_.position_of
-            positions = np.array([position_of(c) for c in concepts], dtype=np.int64)
+            positions = self._positions(concepts)
         sweep = _Sweep(self, history, targets, k)
         rows = [sweep.of(c, method, strengths) for c in positions]
         shape = len(positions), len(strengths), len(SteeringReport.MEASURES)
@@ -245,18 +250,17 @@ class _Sweep:
         self.plain_first = _first(self.plain, k)
 
     def _lists(self, knob):
-        model, n_users = self.model, self.history.shape[0]
-        profiles = self.profiles
-        if knob is not None:
-            directions = model._directions()[[knob.concept]]
-            levels = levels_of(profiles, directions)
-            targets = target_levels([knob], levels)
-            profiles = rotate(profiles, directions, levels, targets)
+        model = self.model
+
+        def make_profiles(users):
+            profiles = self.profiles[users]
+            return profiles if knob is None else model._turned(profiles, [knob])
+
         filters = {"candidates": None, "allowed": None, "excluded": [self.history]}
         return best_items(
             model.recommender_,
-            lambda users: profiles[users],
-            n_users,
+            make_profiles,
+            self.history.shape[0],
             model.item_popularity_,
             max(self.k, CUT_OFF),
             filters,
@@ -264,7 +268,7 @@ class _Sweep:
 
     def of(self, concept, method, strengths):
         """Return the measures of a concept, (n_strengths, n_measures)."""
-        if not abs(self.model._directions()[[concept]]).sum():
+        if not self.model._has_neurons(concept):
             return np.full((len(strengths), len(SteeringReport.MEASURES)), np.nan)
         knobs = [Knob(concept, method, (np.float64(s),)) for s in strengths]
         return [self._measure(self._lists(knob), concept) for knob in knobs]
@@ -317,10 +321,7 @@ def _mean_of_rows(lists, values):
 
 def _first(lists, k):
     """Return the first ``k`` entries of every row, in their order."""
-    places = np.arange(lists.nnz) - lists.indptr[row_indices(lists)]
-    kept = places < k
+    kept = places_in_rows(lists, row_indices(lists)) < k
     lengths = np.minimum(np.diff(lists.indptr), k)
     indptr = np.concatenate([[0], np.cumsum(lengths)])
-    first = sp.csr_array((lists.data[kept], lists.indices[kept], indptr), lists.shape)
-    first.has_sorted_indices = False
-    return first
+    return csr_in_order(lists.data[kept], lists.indices[kept], indptr, lists.shape)

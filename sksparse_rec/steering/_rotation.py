@@ -9,8 +9,13 @@ import scipy.sparse as sp
 
 from sksparse_rec._sparse import row_indices, scale_rows
 
-# Levels that differ by less are the same.
-SAME = 1e-9
+# Levels that differ by less are the same: profiles that come in float32 differ by more
+# than 1e-8 from block to block.
+SAME = 1e-6
+# Eigenvalues of products of directions below which directions are the same: two of a
+# cosine above 0.98. No profile has levels that differ where directions hardly do, and
+# shrunk until one has them they would leave next to nothing of either.
+PARALLEL = 0.02
 # The square of what a unit profile has beside the concepts, if it has something.
 NOTHING = 1e-12
 
@@ -62,8 +67,9 @@ def rotate(profiles, directions, levels, targets):
 
     with ``κ >= 0`` such that ``‖u'‖ = 1``: the profile keeps what is orthogonal to the
     concepts, in a smaller or larger share. Where ``vᵀ M⁺ v > 1`` no profile has these
-    levels: nothing of the rest is kept, and the levels are shrunk in proportion. A
-    profile of zeros becomes one of unit length.
+    levels: nothing of the rest is kept, and the levels are shrunk in proportion.
+    ``M⁺`` leaves out where directions hardly differ, so that targets of nearly the same
+    direction meet in the middle. A profile of zeros becomes one of unit length.
 
     Parameters
     ----------
@@ -137,7 +143,9 @@ def _turn(M, levels, targets, is_filled):
     kept : ndarray of shape (n_users,)
     coefficients : ndarray of shape (n_users, n_concepts)
     """
-    inverse = np.linalg.pinv(M, rcond=1e-10, hermitian=True)
+    values, vectors = np.linalg.eigh(M)
+    vectors = vectors[:, values > PARALLEL]
+    inverse = (vectors / values[values > PARALLEL]) @ vectors.T
     present, wanted = levels @ inverse, targets @ inverse
     rest = is_filled - np.einsum("ij,ij->i", present @ M, present)
     squares = np.einsum("ij,ij->i", wanted @ M, wanted)

@@ -38,6 +38,7 @@ from sksparse_rec.steering._steering import SteeringMixin
 from sksparse_rec.steering._training import (
     activations_of,
     concept_directions,
+    decoded,
     fit_autoencoder,
     fit_recommender,
     insertion_loss,
@@ -110,7 +111,7 @@ class SteerableRecommender(
         Users of each item in ``X``; breaks ties.
     insertion_loss_ : float
         Share of the recommender's nDCG@100 that is lost where profiles are replaced by
-        what the codes rebuild, on hidden items of 1000 users of ``X``: how much of
+        what the codes rebuild, on hidden items of up to 1000 users: how much of
         what the recommender knows the neurons do not say. Below 0 the codes are
         better. 0 without an autoencoder; NaN if no user has items to hide.
     n_features_in_ : int
@@ -141,7 +142,9 @@ class SteerableRecommender(
     and the profile is turned, in the space of all directions that are moved, until it
     has them. Its length stays, and so do the proportions of all that is orthogonal to
     these directions. Several knobs hold at once; levels that no profile has together
-    (1 of two concepts that differ) are shrunk in proportion. Profiles of users whose
+    (1 of two concepts that differ) are shrunk in proportion, and concepts whose
+    directions hardly differ (a cosine above 0.98) meet in the middle, as they would be
+    shrunk to next to nothing otherwise. Profiles of users whose
     levels do not change are not touched, so their lists stay the same to the last bit.
     A user without a history has level 0 of everything, and gets the concept's items as
     soon as that is raised.
@@ -150,7 +153,7 @@ class SteerableRecommender(
     ``steer``, beside ``recommend`` of the recommender. Recommenders of this package
     are searched as ever; the scores of others are made for blocks of users that fit
     ``sklearn.get_config()["working_memory"]``. In ``fit`` the profiles that the
-    autoencoder learns from take n_users × n_dimensions × 4 bytes.
+    autoencoder learns from take n_users × n_dimensions × 8 bytes.
 
     In a search, ``item_concepts`` is passed to ``GridSearchCV.fit``, which would take
     it for one row a user if there were as many items as users: call ``map_concepts``
@@ -235,15 +238,15 @@ class SteerableRecommender(
         ------
         ValueError
             If ``X`` is empty, has negative, NaN or infinite values; if the recommender
-            or the autoencoder lacks a method, or was fitted on another number of
-            columns; if ``item_concepts`` has another number of rows than there are
-            items.
+            or the autoencoder lacks a method, or was fitted on other columns; if
+            ``item_concepts`` has another number of rows than there are items.
         """
         with rolled_back_on_error(self):
             X = check_interactions(X, estimator=self, reset=True)
             popularity = np.bincount(X.indices, minlength=X.shape[1])
             random = check_random_state(self.random_state)
-            recommender = fit_recommender(self.recommender, X, random)
+            names = getattr(self, "feature_names_in_", None)
+            recommender = fit_recommender(self.recommender, X, names, random)
             sae, loss = None, 0.0
             if self.sae is not None or not is_own_code(recommender):
                 sae = fit_autoencoder(self.sae, recommender, X, self.train_on, random)
@@ -282,11 +285,13 @@ class SteerableRecommender(
             As ``ConceptMap.fit``.
         """
         check_is_fitted(self)
+        members, names = check_concepts(
+            item_concepts, concept_names, self.n_features_in_, "item_concepts"
+        )
         concept_map = ConceptMap() if self.concept_map is None else self.concept_map
         concept_map = clone(concept_map).fit(
-            self.item_activations_, item_concepts, concept_names=concept_names
+            self.item_activations_, members, concept_names=names
         )
-        members, _ = check_concepts(item_concepts, concept_names, self.n_features_in_)
         directions = concept_directions(concept_map.weights_, self.sae_)
         self.concept_map_, self.concept_directions_ = concept_map, directions
         self.item_concepts_ = sp.csr_array(members, dtype=bool)
@@ -340,9 +345,9 @@ class SteerableRecommender(
         """
         check_is_fitted(self)
         S = check_length(X, self._n_features_out, "X", "n_neurons")
-        profiles = sp.csr_array(S)
+        profiles = to_sparse_interface(sp.csr_array(S))
         if self.sae_ is not None:
-            profiles = self.sae_.inverse_transform(to_sparse_interface(profiles))
+            profiles = decoded(self.sae_, sp.csr_array(S))
         return np.asarray(as_dense(self.recommender_.inverse_transform(profiles)))
 
     def get_feature_names_out(self, input_features=None):

@@ -39,10 +39,10 @@ class SteeringMixin:
         steer : dict or None, default=None
             From concepts, by name or position, to what is done with them: a strength
             from 0 to 1 raises a concept, one from -1 to 0 lowers it, and a tuple says
-            more: ``("raise", strength)``, ``("lower", strength)``, ``("set", level)``,
-            ``("clamp", lowest, highest)``, all from 0 to 1. Arrays of shape (n_users,)
-            give every user a number; NaN leaves a user alone. (`recommend_in_blocks`
-            takes single numbers only.) See Notes of the class.
+            more: ``("raise", strength)`` and ``("lower", strength)``, from 0 to 1,
+            ``("set", level)`` and ``("clamp", lowest, highest)``, from -1 to 1. Arrays
+            of shape (n_users,) give every user a number; NaN leaves a user alone.
+            (`recommend_in_blocks` takes single numbers only.) See Notes of the class.
             0.5 to 0.8 fills about half of a list with the concept, where there is
             enough of it: ``steering_report`` tells.
         exclude_seen : bool, default=True
@@ -95,9 +95,10 @@ class SteeringMixin:
         Returns
         -------
         levels : ndarray of shape (n_users, n_concepts), float64
-            Cosines of profiles and the concepts' directions, from -1 to 1 and seldom
-            below 0. ``steer={concept: ("set", level)}`` with these levels changes
-            nothing. 0 for users without a history and concepts without a neuron.
+            Cosines of profiles and the concepts' directions, from -1 to 1: below 0
+            where a profile is against a concept.
+            ``steer={concept: ("set", level)}`` with these levels changes nothing. 0
+            for users without a history and concepts without a neuron.
 
         Raises
         ------
@@ -108,8 +109,7 @@ class SteeringMixin:
         history = check_interactions(X, estimator=self, dtype=np.float64)
         directions = self._directions()
         if concepts is not None:
-            position_of = self.concept_map_.position_of
-            directions = directions[[position_of(concept) for concept in concepts]]
+            directions = directions[self._positions(concepts)]
         parts = [np.empty((0, directions.shape[0]))]
         width = max(directions.shape)
         for users in blocks_of(history.shape[0], width):
@@ -131,20 +131,21 @@ class SteeringMixin:
     def _steered(self, history, users, knobs):
         """Profiles of some users as they are ranked."""
         profiles = self._profiles(history[users])
+        return self._turned(profiles, [knob.of(users) for knob in knobs])
+
+    def _turned(self, profiles, knobs):
+        """Profiles after the knobs of their users."""
         if not knobs:
             return profiles
         directions = self._directions()[[knob.concept for knob in knobs]]
         levels = levels_of(profiles, directions)
-        targets = target_levels([knob.of(users) for knob in knobs], levels)
+        targets = target_levels(knobs, levels)
         return rotate(profiles, directions, levels, targets)
 
     def _read_knobs(self, steer, n_users):
-        if not steer:
-            return read_knobs(steer, None, n_users)
-        directions = self._directions()
-        knobs = read_knobs(steer, self.concept_map_.position_of, n_users)
+        knobs = read_knobs(steer, self._position_of, n_users)
         for knob in knobs:
-            if not abs(directions[[knob.concept]]).sum():
+            if not self._has_neurons(knob.concept):
                 name = self.concept_map_.concept_names_[knob.concept]
                 raise ValueError(
                     f"concept {name!r} cannot be steered: no neuron stands for it, as "
@@ -152,6 +153,22 @@ class SteeringMixin:
                     "and none of them has activations that others do not have"
                 )
         return knobs
+
+    def _position_of(self, concept):
+        self._directions()
+        return self.concept_map_.position_of(concept)
+
+    def _positions(self, concepts):
+        """Return the positions of a list of concepts, int64."""
+        if isinstance(concepts, str):
+            raise ValueError(
+                f"concepts is the string {concepts!r}, and must be a list of concepts: "
+                f"[{concepts!r}]"
+            )
+        return np.array([self._position_of(c) for c in concepts], dtype=np.int64)
+
+    def _has_neurons(self, concept):
+        return abs(self._directions()[[concept]]).sum() > 0
 
     def _directions(self):
         if not hasattr(self, "concept_directions_"):

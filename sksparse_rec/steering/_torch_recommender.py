@@ -9,6 +9,7 @@ from sksparse_rec._numerics.module import run_rows
 from sksparse_rec._validation import (
     HasMethods,
     check_interactions,
+    check_length,
     fit_context,
 )
 
@@ -121,16 +122,21 @@ class TorchRecommender(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_users, n_dimensions)
+        X : {array-like, sparse matrix} of shape (n_users, n_dimensions)
             Profiles as ``transform`` returns them, edited or not.
 
         Returns
         -------
         scores : ndarray of shape (n_users, n_items), float32
             What ``decode`` makes of them, 512 rows at a time.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has NaN or infinite values.
         """
         check_is_fitted(self)
-        return run_rows(self.module, "decode", X)
+        return run_rows(self.module, "decode", check_length(X, None, "X"))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

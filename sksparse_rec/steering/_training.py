@@ -1,16 +1,21 @@
 """What `SteerableRecommender.fit` does, one step a function."""
 
+import itertools
+
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from sksparse_rec._validation import to_sparse_interface
 from sksparse_rec.model_selection import score_ranking
 from sksparse_rec.models import CompresSAE
 from sksparse_rec.steering._profiles import (
     as_dense,
     best_items,
+    blocks_of,
     item_profiles,
     profiles_of,
     unwrapped,
@@ -21,17 +26,19 @@ from sksparse_rec.steering._rotation import row_norms, unit
 EXPANSION = 8
 # Users that tell what the insertion of the autoencoder costs.
 N_JUDGES = 1000
-# Users whose profiles are made at once.
+# Users whose profiles are made at once, at most.
 USER_BLOCK = 4096
 # Length of the lists that are compared, and of those of ``score``.
 CUT_OFF = 100
 
 
 def is_fitted(estimator):
-    """Tell whether an estimator is fitted."""
+    """Tell whether an estimator is fitted; raises for a frozen one that is not."""
     try:
         check_is_fitted(estimator)
     except NotFittedError:
+        if isinstance(estimator, FrozenEstimator):
+            raise
         return False
     return True
 
@@ -45,8 +52,11 @@ def _seeded_clone(estimator, random):
     return copy
 
 
-def fit_recommender(recommender, X, random):
-    """Return a recommender fitted on ``X``: the given one if it is fitted already."""
+def fit_recommender(recommender, X, names, random):
+    """Return a recommender fitted on ``X``: the given one if it is fitted already.
+
+    ``names`` are those of the columns of ``X``, or None.
+    """
     own = unwrapped(recommender)
     for method in ("transform", "inverse_transform"):
         if not hasattr(own, method):
@@ -56,18 +66,32 @@ def fit_recommender(recommender, X, random):
                 "from profiles to the scores of all items"
             )
     if not is_fitted(recommender):
-        return _seeded_clone(recommender, random).fit(X)
+        return _seeded_clone(recommender, random).fit(to_sparse_interface(X))
     n_fitted = getattr(own, "n_features_in_", X.shape[1])
     if n_fitted != X.shape[1]:
         raise ValueError(
             f"recommender was fitted on {n_fitted} items, but X has {X.shape[1]}"
         )
+    _check_same_items(getattr(own, "feature_names_in_", None), names)
     return recommender
+
+
+def _check_same_items(fitted, names):
+    if fitted is None or names is None:
+        return
+    differ = np.flatnonzero(np.asarray(fitted) != np.asarray(names))
+    if len(differ):
+        place = differ[0]
+        raise ValueError(
+            f"recommender was fitted with {fitted[place]!r} as column {place}, where X "
+            f"has {names[place]!r}: pass the columns in the order of its "
+            "feature_names_in_"
+        )
 
 
 def fit_autoencoder(sae, recommender, X, train_on, random):
     """Return an autoencoder of profiles: the given one if it is fitted already."""
-    width = next(item_profiles(recommender, X.shape[1])).shape[1]
+    width = profiles_of(recommender, X[:1]).shape[1]
     if sae is not None and is_fitted(sae):
         n_fitted = getattr(unwrapped(sae), "n_features_in_", width)
         if n_fitted != width:
@@ -91,23 +115,24 @@ def fit_autoencoder(sae, recommender, X, train_on, random):
 
 def _training_profiles(recommender, X, train_on):
     """Return the profiles that the autoencoder learns from, float32, none of zeros."""
-    parts = []
+    sources = []
     if train_on in ("users", "both"):
-        starts = range(0, X.shape[0], USER_BLOCK)
-        parts += (profiles_of(recommender, X[s : s + USER_BLOCK]) for s in starts)
+        blocks = blocks_of(*X.shape, USER_BLOCK)
+        sources.append(profiles_of(recommender, X[users]) for users in blocks)
     if train_on in ("items", "both"):
-        parts += item_profiles(recommender, X.shape[1])
-    parts = [as_dense(part).astype(np.float32) for part in parts]
-    profiles = np.concatenate(parts)
-    filled = profiles.any(axis=1)
+        sources.append(item_profiles(recommender, X.shape[1]))
+    parts = []
+    for part in itertools.chain(*sources):
+        profiles = as_dense(part).astype(np.float32)
+        parts.append(profiles[profiles.any(axis=1)])
     # Without any profile the autoencoder says what it misses.
-    return profiles[filled] if filled.any() else profiles
+    return np.concatenate(parts) if any(map(len, parts)) else profiles
 
 
 def activations_of(sae, profiles):
     """Return the neurons of profiles, CSR float64: profiles without ``sae``."""
     if sae is not None:
-        profiles = sae.transform(profiles)
+        profiles = sae.transform(as_dense(profiles))
     return sp.csr_array(profiles, dtype=np.float64)
 
 
@@ -130,6 +155,41 @@ def concept_directions(weights, sae):
     return unit(np.asarray(directions))
 
 
+def decoded(sae, codes):
+    """Return the directions of the profiles that codes stand for, zeros for empty ones.
+
+    Parameters
+    ----------
+    sae : fitted autoencoder
+    codes : csr_array of shape (n_users, n_neurons)
+
+    Returns
+    -------
+    ndarray of shape (n_users, n_dimensions)
+    """
+    directions = np.asarray(sae.inverse_transform(to_sparse_interface(codes)))
+    mean = _center(sae)
+    if mean is None:
+        return directions
+    # From the mean, which lies within the unit sphere, a direction meets it once.
+    away = unit(directions.astype(np.float64))
+    along = away @ mean
+    distances = np.sqrt(along**2 + np.maximum(1 - mean @ mean, 0)) - along
+    profiles = mean + away * distances[:, None]
+    profiles[~directions.any(axis=1)] = 0
+    return profiles.astype(directions.dtype)
+
+
+def _center(sae):
+    """Return where the vectors of ``inverse_transform`` start from, None for zero.
+
+    A `CompresSAE` returns directions from its mean, and others add theirs.
+    """
+    own = unwrapped(sae)
+    mean = own.mean_ if isinstance(own, CompresSAE) else None
+    return None if mean is None else mean.astype(np.float64)
+
+
 def rebuilt(sae, profiles):
     """Return what the codes of dense profiles rebuild, with the length of the profiles.
 
@@ -139,7 +199,7 @@ def rebuilt(sae, profiles):
     profiles : ndarray of shape (n_users, n_dimensions), float64
     """
     directions = np.asarray(sae.inverse_transform(sae.transform(profiles)), np.float64)
-    mean = getattr(unwrapped(sae), "mean_", None)
+    mean = _center(sae)
     if mean is not None:
         # Such a code rebuilds where a unit profile is, seen from the mean.
         distances = row_norms(unit(profiles) - mean)

@@ -26,6 +26,8 @@ def targets_for(asked):
         (-1, [0, -0.1, 0]),
         (("lower", 0.5), [0.1, -0.1, 0.4]),
         (("set", 0.3), [0.3, 0.3, 0.3]),
+        (("set", -0.3), [-0.3, -0.3, -0.3]),
+        (("clamp", -1, 0.5), [0.2, -0.1, 0.5]),
         (("clamp", 0, 0.5), [0.2, 0, 0.5]),
         (("clamp", 0.4, 0.4), [0.4, 0.4, 0.4]),
         ([0.5, -1, NAN], [0.5, -0.1, NAN]),
@@ -66,7 +68,15 @@ def test_strength_0_leaves_everybody_alone(asked):
         ({"tea": ("push", 0.5)}, "steer['tea'] is ('push', 0.5), which is not"),
         ({"tea": ("clamp", 0.5)}, "steer['tea'] is ('clamp', 0.5), which is not"),
         ({"tea": ("set",)}, "steer['tea'] is ('set',), which is not"),
-        ({"tea": ("clamp", 0.6, 0.5)}, "a lowest level above the highest"),
+        (
+            {"tea": ("clamp", 0.6, 0.5)},
+            "a lowest level above the highest: 0.6 is above 0.5",
+        ),
+        (
+            {"tea": ("clamp", [0.1, NAN, 0.3], 0.2)},
+            "above the highest for user 2: 0.3 is above 0.2",
+        ),
+        ({"tea": ("set", -1.5)}, "strength -1.5, which is not between -1 and 1"),
         ({"tea": 0.5, 0: 0.2}, "steer has concept 0 twice, as 'tea' and as 0"),
     ],
 )

@@ -134,6 +134,12 @@ def test_strength_for_a_share(shares, expected):
     np.testing.assert_allclose(report_of(shares).strength_for(0.5), [expected])
 
 
+@pytest.mark.parametrize("share", [2, -0.1, np.nan, "much"])
+def test_shares_that_no_list_has(share):
+    with pytest.raises(ValueError, match="share must be a number from 0 to 1, got"):
+        report_of([0.2, 0.4]).strength_for(share)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -105,6 +105,15 @@ def test_two_names_of_one_direction_meet_in_the_middle(profiles):
     np.testing.assert_allclose(levels_of(turned, directions), 0.4)
 
 
+@pytest.mark.parametrize("distance", [1e-6, 1e-3, 0.1])
+def test_nearly_the_same_direction_meets_in_the_middle(profiles, distance):
+    directions = unit(np.eye(N_DIMENSIONS)[[0, 0]] + [[0, 0, 0, distance] * 2, [0] * 8])
+    levels = levels_of(profiles, directions)
+    turned = rotate(profiles, directions, levels, np.tile([0.2, 0.6], (N_USERS, 1)))
+    np.testing.assert_allclose(levels_of(turned, directions), 0.4, atol=0.15)
+    np.testing.assert_allclose(row_norms(turned), row_norms(profiles))
+
+
 def test_an_empty_profile_becomes_the_concept(directions):
     empty = np.zeros((2, N_DIMENSIONS))
     levels = levels_of(empty, directions[:1])

@@ -48,6 +48,8 @@ def test_profiles_and_scores_are_the_module_s(planted, module, returns):
     np.testing.assert_allclose(profiles, Z.numpy(), rtol=1e-5, atol=1e-6)
     found = recommender.inverse_transform(profiles.astype(np.float64))
     np.testing.assert_allclose(found, scores.numpy(), rtol=1e-5, atol=1e-5)
+    again = recommender.inverse_transform(profiles.tolist())
+    np.testing.assert_allclose(again, found, rtol=1e-6)
 
 
 def test_batches_make_no_difference(planted, module, monkeypatch):
@@ -75,6 +77,19 @@ def test_it_can_be_steered(planted, module):
     assert model.recommend(planted.test, steer={0: 0.5}).nnz == 800
 
 
+def test_sliders_of_some_users_are_those_of_all(planted, module):
+    sae = CompresSAE(12, n_nonzero=3, max_iter=2, random_state=0)
+    tags = np.eye(5)[planted.item_clusters]
+    model = SteerableRecommender(TorchRecommender(module), sae=sae)
+    model.fit(planted.train, item_concepts=tags)
+    parts = [model.concept_levels(planted.test[i : i + 1], [0]) for i in range(80)]
+    plain = model.recommend(planted.test)
+    steer = {0: ("set", np.concatenate(parts).ravel())}
+    np.testing.assert_array_equal(
+        model.recommend(planted.test, steer=steer).data, plain.data
+    )
+
+
 def test_refusals(planted, module):
     with pytest.raises(NotFittedError):
         TorchRecommender(module).transform(planted.test)
@@ -83,6 +98,8 @@ def test_refusals(planted, module):
         fitted.transform(planted.test[:, :5])
     with pytest.raises(ValueError, match="Negative values"):
         fitted.transform(-planted.test)
+    with pytest.raises(ValueError, match="X contains NaN"):
+        fitted.inverse_transform(np.full((2, 6), np.nan))
     with pytest.raises(ValueError, match="module"):
         TorchRecommender("net").fit(planted.train)
 
