@@ -28,7 +28,7 @@ STEERING_SYSTEMS = {
 MIN_ITEMS = 20
 MAX_CONCEPTS = 40
 # Test users that are steered, and their scores in all.
-MAX_USERS, MAX_SCORES = 500, 5_000_000
+MAX_USERS, MAX_SCORES = 1000, 20_000_000
 METHODS = ("mean", "specificity", "correlation", "mutual_information", "probe")
 N_NEURONS = (1, 8, 16, 32)
 # Mappings are compared on so many of the concepts.
