@@ -115,7 +115,7 @@ def _musts(records):
         ways = [run["ways"][OWN] for run in runs]
         first = [way["mean"]["share"][0] for way in ways]
         last = [way["mean"]["share"][-1] for way in ways]
-        rising = [rising_share(way) for way in ways]
+        rising = [rising_share(way, falls="fall in tenths") for way in ways]
         gain = [after - before for before, after in zip(first, last, strict=True)]
         held = (
             all(all(run["unchanged"].values()) for run in runs),
@@ -128,6 +128,7 @@ def _musts(records):
                 *("yes" if each else "**no**" for each in held),
                 f"{len(runs[0]['concepts'])} of {runs[0]['n_concepts']:,}",
                 mean(rising, 3),
+                mean([rising_share(way) for way in ways], 3),
                 mean([rising_share(way, TOLERANCE) for way in ways], 3),
                 *(mean(first, 3), mean(last, 3)),
                 str(len(runs)),
@@ -135,7 +136,14 @@ def _musts(records):
         )
     header = [
         *("data", "concepts", "system", "0 changes nothing", "rises", "gains"),
-        *("steered", "rising", f"within {TOLERANCE}", "share at 0", "share at 1"),
+        *(
+            "steered",
+            "in tenths",
+            "at all",
+            f"within {TOLERANCE}",
+            "share at 0",
+            "share at 1",
+        ),
         "seeds",
     ]
     return f"""\
@@ -144,8 +152,10 @@ def _musts(records):
 Strength 0 gives the same list to the last bit, that of the recommender itself where it
 can recommend; the share rises from each strength to the next, and never falls, for at
 least {MUST_RISE:.0%} of the concepts; at strength 1 the mean share is at least
-{MUST_GAIN} above the unsteered one. *Within {TOLERANCE}*: falls of so little not
-counted.
+{MUST_GAIN} above the unsteered one. Rising is judged **in tenths**, the strengths of
+``steering_report``. *At all* strengths above, half of which are below 0.3, one place of
+one user can make a share fall that is hardly above zero; *within {TOLERANCE}*: falls of
+so little at any strength not counted.
 
 {table(header, rows, 6)}"""
 

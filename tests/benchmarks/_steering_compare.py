@@ -35,9 +35,12 @@ def by_run(records):
     return groups
 
 
-def rising_share(way, tolerance=0.0):
-    """Return the share of concepts whose share never falls by more than a tolerance."""
-    falls = way["fall"]
+def rising_share(way, tolerance=0.0, falls="fall"):
+    """Return the share of concepts whose share never falls by more than a tolerance.
+
+    ``falls`` is "fall", at any strength, or "fall in tenths".
+    """
+    falls = way[falls]
     return sum(fall <= tolerance for fall in falls) / len(falls)
 
 

@@ -132,12 +132,15 @@ def sum_up(curves, grid):
     """
     by_name = {name: curves[:, :, place] for place, name in enumerate(MEASURES)}
     share, liker_share = by_name["share"], by_name["liker_share"]
+    # The strengths that a steering_report has by default.
+    tenths = np.isclose(np.mod(np.asarray(grid) * 10 + 0.5, 1), 0.5)
     kept = {
         "grid": [float(value) for value in grid],
         "mean": {name: _means(values) for name, values in by_name.items()},
         "first": {name: _list(values[:, 0]) for name, values in by_name.items()},
         "last_share": _list(share[:, -1]),
         "fall": _list([largest_fall(each) for each in share], 6),
+        "fall in tenths": _list([largest_fall(each) for each in share[:, tenths]], 6),
     }
     for at in SHARES:
         kept[f"at {at}"] = {

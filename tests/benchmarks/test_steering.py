@@ -134,7 +134,15 @@ def test_a_record_keeps_the_points_that_are_compared():
     assert kept["at 0.25"]["ndcg"] == [0.35, None]
     assert kept["last_share"] == [1, 0.2]
     assert kept["mean"]["share"] == [0, 0.3, 0.6]
-    assert kept["fall"] == [0, 0]
+    assert kept["fall"] == kept["fall in tenths"] == [0, 0]
+
+
+def test_falls_between_tenths_are_told_apart():
+    curve = np.zeros((1, 5, len(MEASURES)))
+    curve[:, :, MEASURES.index("share")] = [[0, 0.3, 0.2, 0.4, 0.3]]
+    kept = sum_up(curve, (0, 0.15, 0.3, 0.7, 0.85))
+    assert kept["fall"] == [pytest.approx(0.1)]
+    assert kept["fall in tenths"] == [0]
 
 
 def test_boosting_is_sorting_changed_scores(users, tags, scores, rivals):
@@ -222,6 +230,7 @@ def _record():
         },
         "last_share": [1, 1, 0.4],
         "fall": [0, 0.0005, 0.1],
+        "fall in tenths": [0, 0, 0.1],
         "at 0.25": {"ndcg": [0.5, 0.45, 0.4], "liker_ndcg": [0.5, 0.5, 0.4]},
         "at 0.5": {"ndcg": [0.4, 0.4, None], "liker_ndcg": [0.55, 0.5, None]},
     }
@@ -237,6 +246,8 @@ def test_comparisons_by_hand():
     record = _record()
     assert rising_share(record["ways"][OWN]) == pytest.approx(1 / 3)
     assert rising_share(record["ways"][OWN], 0.001) == pytest.approx(2 / 3)
+    in_tenths = rising_share(record["ways"][OWN], falls="fall in tenths")
+    assert in_tenths == pytest.approx(2 / 3)
     pairs = paired(record, "places", 0.5)
     assert pairs == [(0.4, 0.3), (0.4, 0.45)]
     assert difference(pairs) == pytest.approx(0.025)
