@@ -51,28 +51,28 @@ class ConceptMap(ConceptQueriesMixin, DocumentationLinkMixin, BaseEstimator):
 
     Attributes
     ----------
-    scores_ : csr_array of shape (n_concepts, n_features_in_), float64
+    scores_ : csr_array of shape (n_concepts, n_neurons), float64
         How strongly concept and neuron belong together. The sign says on which side of
         the neuron the items of the concept are: positive for activations without
         negative values. Nothing is stored where they never meet, or meet less than by
         chance ("mean" knows no chance).
-    weights_ : csr_array of shape (n_concepts, n_features_in_), float64
+    weights_ : csr_array of shape (n_concepts, n_neurons), float64
         The `n_neurons` largest scores of each concept, scaled to unit length. Empty
         for a concept without items or without neurons.
     concept_names_ : ndarray of shape (n_concepts,), object
         Unique str.
     concept_counts_ : ndarray of shape (n_concepts,), int64
         Items of each concept.
-    neuron_names_ : ndarray of shape (n_features_in_,), object
+    neuron_names_ : ndarray of shape (n_neurons,), object
         Unique names: the concept that a neuron speaks for, "comedy", "comedy (2)",
         the neuron with the largest score first, "not comedy" where it is its negative
         side, and "neuron 17" for a neuron without a clear concept; see Notes.
-    neuron_concepts_ : ndarray of shape (n_features_in_, 2), int64
+    neuron_concepts_ : ndarray of shape (n_neurons, 2), int64
         The concept that the positive and the negative side of a neuron speak for, -1
         for none.
     n_features_in_ : int
         Number of neurons.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_neurons,)
         Where ``X`` was a DataFrame with string columns.
 
     See Also
