@@ -65,6 +65,36 @@ def save_split(folder, train, history, validation=None):
     return paths
 
 
+def task_of(job, shape, paths, place, options):
+    """Return what every child process reads that trains on one matrix.
+
+    Parameters
+    ----------
+    job : Job
+    shape : (int, int)
+        Users and items of the matrix.
+    paths : dict
+        Files to read, by what they hold.
+    place : Path
+        Folder of what is written.
+    options : argparse.Namespace
+        With ``threads``.
+
+    Returns
+    -------
+    dict
+    """
+    return {
+        "kind": job.system.kind,
+        "params": job.system.params_for(*shape),
+        "paths": paths,
+        "device": job.system.device,
+        "seed": job.seed,
+        "threads": options.threads,
+        "report": str(place / "report.json"),
+    }
+
+
 def run_job(job, described, paths, targets, *, threads, timeout, rival_python):
     """Run a system in a process of its own and score its lists.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 from _data import describe_dataset, split_dataset
-from _harness import Job, run_system, save_split
+from _harness import Job, run_system, save_split, task_of
 from _plan import keep, make_parser, run_jobs
 from _segment_data import TAGGED
 from _segment_rows import judge
@@ -74,16 +74,8 @@ def run_groups(tagged, jobs, options, folder, deadline):
 
 
 def _task_of(job, shape, paths, place, options):
-    return {
-        "kind": job.system.kind,
-        "params": job.system.params_for(*shape),
-        "paths": paths,
-        "device": job.system.device,
-        "seed": job.seed,
-        "threads": options.threads,
-        "report": str(place / "report.json"),
-        "found": str(place / "found.npz"),
-    }
+    found = {"found": str(place / "found.npz")}
+    return task_of(job, shape, paths, place, options) | found
 
 
 def _with_script(job, script):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 from _data import split_dataset
-from _harness import Job, run_system, save_split
+from _harness import Job, run_system, save_split, task_of
 from _plan import keep, make_parser, run_jobs
 from _segment_data import TAGGED
 from _steering import (
@@ -84,7 +84,7 @@ def run_steering(tagged, jobs, options, folder, deadline):
                 paths[name] = str(place / f"{name}.npz")
                 sp.save_npz(paths[name], part)
             mapped = tagged.name in options.mappings_on
-            task = task_of(job, X.shape, paths, place, options, concepts, mapped)
+            task = _task_of(job, X.shape, paths, place, options, concepts, mapped)
             record = run_system(
                 job, described | sizes, task, place, options.timeout, None
             )
@@ -123,21 +123,14 @@ def choose_concepts(tags):
     return chosen, [int(place) for place in np.sort(places)]
 
 
-def task_of(job, shape, paths, place, options, concepts, mapped):
+def _task_of(job, shape, paths, place, options, concepts, mapped):
     """Return what the child process reads."""
     step = max(1, -(-len(concepts) // MAX_MAPPED))
-    return {
-        "kind": job.system.kind,
-        "params": job.system.params_for(*shape),
-        "paths": paths,
-        "device": job.system.device,
-        "seed": job.seed,
-        "threads": options.threads,
+    return task_of(job, shape, paths, place, options) | {
         "concepts": concepts,
         "mapped": concepts[::step] if mapped else [],
         "methods": list(METHODS) if mapped else [],
         "n_neurons": list(N_NEURONS),
-        "report": str(place / "report.json"),
         "curves": str(place / "curves.npz"),
         "grids": str(place / "grids.npz"),
     }
