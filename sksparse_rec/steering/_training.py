@@ -234,6 +234,6 @@ def insertion_loss(recommender, sae, X, popularity):
 
         return score_ranking(recommend, X[judges], k=CUT_OFF)
 
-    whole = score(lambda profiles: profiles)
+    whole = score(as_dense)
     inserted = score(lambda profiles: rebuilt(sae, as_dense(profiles)))
     return float(1 - inserted / whole) if whole > 0 else 0.0
