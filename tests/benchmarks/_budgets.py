@@ -10,11 +10,16 @@ PRUNED_SIZE = 1024
 LARGEST_DENSE = 2048
 # What the user guide advises.
 POPULARITY_WEIGHTS = {"item_weighting": 0.2, "popularity_weighting": 0.25}
+# The width takes no bytes: four times the usual one.
+WIDE = 4096
 # On large catalogues a run of these takes half an hour: by default one seed, and some
 # of the levels.
 LARGE_DATASETS = ("gowalla",)
 SLOW_LEVELS = {"paper": (8, 32, 128), "compresso": (32,)}
 SLOW = (*SLOW_LEVELS, "elsa-dense", "elsa-pruned", "elsa-coded", "ease-pruned")
+
+# The families that --set changes; the product as a user has it.
+OWN = ("anchors-path", "anchors-fit", "anchors-weighted", "anchors-wide")
 
 # The order is that of the tables.
 LABELS = {
@@ -22,6 +27,7 @@ LABELS = {
     "anchors-path": "CompressedELSA, one path",
     "anchors-fit": "CompressedELSA, a fit for each level",
     "anchors-weighted": "CompressedELSA, one path, popularity weighted",
+    "anchors-wide": f"CompressedELSA, one path, popularity weighted, {WIDE} components",
     "paper": "the paper's method",
     "compresso": "compresso-recsys",
     "elsa-pruned": "dense ELSA, pruned afterwards",
@@ -58,6 +64,13 @@ def runs_of(family, levels):
         "anchors-path": elsa(label, kind="elsa-path", sizes=LEVELS),
         "anchors-weighted": elsa(
             label, kind="elsa-path", sizes=LEVELS, **POPULARITY_WEIGHTS
+        ),
+        "anchors-wide": elsa(
+            label,
+            kind="elsa-path",
+            sizes=LEVELS,
+            n_components=WIDE,
+            **POPULARITY_WEIGHTS,
         ),
         # The dense model that is pruned is itself a point of "elsa-dense".
         "elsa-pruned": elsa(label, kind="elsa-pruned", **dense),

@@ -24,6 +24,7 @@ STYLES = {
     "anchors-path": ("blue", "o", "-"),
     "anchors-fit": ("sky", "s", "-"),
     "anchors-weighted": ("blue", "*", "-."),
+    "anchors-wide": ("blue", "D", "-"),
     "paper": ("vermillion", "^", "-"),
     "compresso": ("orange", "v", "-"),
     "elsa-pruned": ("purple", "D", "-"),

@@ -2,7 +2,7 @@
 
 import statistics
 
-from _budgets import LEVELS
+from _budgets import LEVELS, OWN, WIDE
 from _curves import (
     DENSE,
     base_of,
@@ -36,7 +36,6 @@ COLUMNS = tuple(BYTES_PER_NONZERO * level for level in LEVELS)
 METRICS = {"ndcg@100": "nDCG@100", "recall@20": "recall@20"}
 # What "no loss" and "at most 2.5 % loss" mean.
 SHARES = (1.0, 0.975)
-OWN = ("anchors-path", "anchors-fit", "anchors-weighted")
 # Shares of their dense baseline's nDCG@100 that the authors' best schedule keeps, from
 # the tables of the demo of https://github.com/zombak79/compressed_elsa (CC BY-NC 4.0).
 PUBLISHED = {
@@ -85,7 +84,9 @@ dimensions.
 - **CompressedELSA, one path**: all sizes from one training that goes down from the
   largest; **a fit for each level**: `CompressedELSA(n_nonzero=...)`, by default
   parameters; **popularity weighted**: one path with `item_weighting=0.2` and
-  `popularity_weighting=0.25`.
+  `popularity_weighting=0.25`; **{WIDE} components**: the same with
+  `n_components={WIDE}`, which takes no bytes and pays on large data (small data it
+  over-fits).
 - **the paper's method**: dense start, exponential pruning with rewinding, its loss.
 - **compresso-recsys**: compressed ELSA of that library, a training for each level.
 - **dense ELSA, pruned afterwards**: 1024 dimensions trained once; rows keep their

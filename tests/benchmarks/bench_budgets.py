@@ -1,11 +1,8 @@
 """Quality against bytes per item, of CompressedELSA and its rivals; see README.md."""
 
-from _budgets import FAMILIES, default_runs
+from _budgets import FAMILIES, OWN, default_runs
 from _data import DATASETS, DEFAULT_DATASETS
 from _plan import add_settings_option, make_parser, plan_families, run_jobs
-
-# The families that --set changes.
-OWN_FAMILIES = ("anchors-path", "anchors-fit", "anchors-weighted")
 
 
 def main():
@@ -33,7 +30,7 @@ def plan(options):
         is_first = seed == options.seeds[0]
         return default_runs(family, dataset, is_first, options.levels)
 
-    return plan_families(options, DATASETS, OWN_FAMILIES, runs_for)
+    return plan_families(options, DATASETS, OWN, runs_for)
 
 
 if __name__ == "__main__":
