@@ -15,7 +15,11 @@ WIDE = 4096
 # On large catalogues a run of these takes half an hour: by default one seed, and some
 # of the levels.
 LARGE_DATASETS = ("gowalla",)
-SLOW_LEVELS = {"paper": (8, 32, 128), "compresso": (32,)}
+SLOW_LEVELS = {
+    "anchors-wide": (8, 16, 32),
+    "paper": (8, 32, 128),
+    "compresso": (32,),
+}
 SLOW = (*SLOW_LEVELS, "elsa-dense", "elsa-pruned", "elsa-coded", "ease-pruned")
 
 # The families that --set changes; the product as a user has it.
@@ -49,8 +53,8 @@ def runs_of(family, levels):
     family : str
         One of ``FAMILIES``.
     levels : sequence of int
-        Non-zeros of an item. Runs that cost the same with any number of levels ignore
-        it, as do the dense models, whose sizes do not follow from it.
+        Non-zeros of an item. Runs that cost about the same with any number of levels
+        ignore it, as do the dense models, whose sizes do not follow from it.
 
     Returns
     -------
@@ -68,7 +72,7 @@ def runs_of(family, levels):
         "anchors-wide": elsa(
             label,
             kind="elsa-path",
-            sizes=LEVELS,
+            sizes=tuple(levels),
             n_components=WIDE,
             **POPULARITY_WEIGHTS,
         ),
