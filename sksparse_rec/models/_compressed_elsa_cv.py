@@ -66,8 +66,8 @@ class CompressedELSACV(
     Parameters
     ----------
     n_components : int, default=1024
-        Width of the embeddings; see `CompressedELSA`. It costs training time and no
-        bytes.
+        Width of the embeddings. It costs training time and no bytes; see
+        `CompressedELSA` for when 4096 pay.
     n_nonzero : array-like of int, default=(256, 128, 64, 32, 16, 8)
         The levels to choose from, in any order. Powers of two are enough: neighbours
         closer than that hardly differ. Levels above ``n_components`` or the number of
