@@ -1,5 +1,7 @@
 """Figures of the pages, as SVG that is the same for the same records."""
 
+import textwrap
+
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
@@ -43,6 +45,8 @@ SETTINGS = {
     # The identifiers within the file are random without it.
     "svg.hashsalt": "sksparse_rec",
 }
+# Characters of a line of a legend, which takes its room from the curves.
+LEGEND_WIDTH = 36
 # Below popularity a curve leaves the frame.
 FLOOR = 0.9
 
@@ -96,7 +100,7 @@ def budget_figure(name, curves):
         order = [*range(n_references, len(handles)), *range(n_references)]
         ax.legend(
             [handles[i] for i in order],
-            [labels[i] for i in order],
+            [textwrap.fill(labels[i], LEGEND_WIDTH) for i in order],
             loc="center left",
             bbox_to_anchor=(1.0, 0.5),
         )
