@@ -53,8 +53,9 @@ def runs_of(family, levels):
     family : str
         One of ``FAMILIES``.
     levels : sequence of int
-        Non-zeros of an item. Runs that cost about the same with any number of levels
-        ignore it, as do the dense models, whose sizes do not follow from it.
+        Non-zeros of an item. Runs that cost the same with any number of levels ignore
+        it, as do the dense models, whose sizes do not follow from it; those of the
+        wide path cost much more with high ones.
 
     Returns
     -------
@@ -113,6 +114,7 @@ def default_runs(family, dataset, is_first_seed, levels=None):
     is_slow = dataset in LARGE_DATASETS and family in SLOW
     if is_slow and not is_first_seed:
         return {}
-    if levels is None:
+    # One run of all levels has one name, so that they are no matter of choice.
+    if levels is None or family == "anchors-wide":
         levels = SLOW_LEVELS.get(family, LEVELS) if is_slow else LEVELS
     return runs_of(family, levels)

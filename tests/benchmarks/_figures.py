@@ -26,7 +26,7 @@ STYLES = {
     "anchors-path": ("blue", "o", "-"),
     "anchors-fit": ("sky", "s", "-"),
     "anchors-weighted": ("blue", "*", "-."),
-    "anchors-wide": ("blue", "D", "-"),
+    "anchors-wide": ("sky", "D", "-."),
     "paper": ("vermillion", "^", "-"),
     "compresso": ("orange", "v", "-"),
     "elsa-pruned": ("purple", "D", "-"),

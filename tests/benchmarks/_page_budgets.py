@@ -85,8 +85,8 @@ dimensions.
   largest; **a fit for each level**: `CompressedELSA(n_nonzero=...)`, by default
   parameters; **popularity weighted**: one path with `item_weighting=0.2` and
   `popularity_weighting=0.25`; **{WIDE} components**: the same with
-  `n_components={WIDE}`, which takes no bytes and pays on large data (small data it
-  over-fits).
+  `n_components={WIDE}`, or as many as there are items, which takes no bytes; on gowalla
+  from 32 non-zeros down, and so are its seconds.
 - **the paper's method**: dense start, exponential pruning with rewinding, its loss.
 - **compresso-recsys**: compressed ELSA of that library, a training for each level.
 - **dense ELSA, pruned afterwards**: 1024 dimensions trained once; rows keep their

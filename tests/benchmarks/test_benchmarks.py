@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from _baselines import EASE, PrunedEASE, largest_weights
+from _budgets import LEVELS, default_runs
 from _codes import FAMILIES, runs_of
 from _costs import fit_costs
 from _curves import best_dense, bytes_needed, kept_share, make_curves, same_runs
@@ -115,6 +116,29 @@ def test_dense_elsa_is_pruned_after_training(data):
     assert not dense["is_sparse"]
     np.testing.assert_array_equal(whole, kept)
     assert not np.array_equal(whole, pruned)
+
+
+@pytest.mark.parametrize("levels", [None, (8,)])
+@pytest.mark.parametrize(
+    ("dataset", "sizes"), [("debian", LEVELS), ("gowalla", (8, 16, 32))]
+)
+def test_the_wide_path_has_its_levels_by_data_set(dataset, sizes, levels):
+    """Its record has one name, whatever the levels of the command line."""
+    runs = default_runs("anchors-wide", dataset, True, levels)
+    assert {name: run.sizes for name, run in runs.items()} == {"anchors-wide": sizes}
+
+
+def test_slow_runs_on_large_data_are_done_once():
+    families = {
+        family: default_runs(family, "gowalla", False)
+        for family in ("anchors-wide", "elsa-dense", "paper", "anchors-path")
+    }
+    assert [family for family, runs in families.items() if runs] == ["anchors-path"]
+    assert list(default_runs("paper", "gowalla", True)) == [
+        "paper-8",
+        "paper-32",
+        "paper-128",
+    ]
 
 
 def test_runs_of_other_benchmarks_stand_in():
