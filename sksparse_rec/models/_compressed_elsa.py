@@ -44,8 +44,8 @@ class CompressedELSA(
     n_components : int, default=1024
         Width of the embeddings, and the number of anchors. It costs no bytes: memory
         of the model and cost of search depend on ``n_nonzero`` alone. With 10,000
-        users or more try 4096, which ranks better at the same bytes per item; with
-        few users it over-fits. Training time grows with the square of it.
+        users or more try 4096, which mostly ranks better at the same bytes per item;
+        with few users it over-fits. Training takes longer, at most by its square.
     n_nonzero : int or None, default=32
         Non-zeros of an item, the parameter to search over: quality against bytes. More
         than ``n_components`` is clipped. None trains dense ELSA.
