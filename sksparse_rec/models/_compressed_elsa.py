@@ -45,7 +45,7 @@ class CompressedELSA(
         Width of the embeddings, and the number of anchors. It costs no bytes: memory
         of the model and cost of search depend on ``n_nonzero`` alone. With 10,000
         users or more try 4096, which mostly ranks better at the same bytes per item;
-        with few users it over-fits. Training takes longer, at most by its square.
+        with few users it over-fits. Training time grows with its square at most.
     n_nonzero : int or None, default=32
         Non-zeros of an item, the parameter to search over: quality against bytes. More
         than ``n_components`` is clipped. None trains dense ELSA.

@@ -65,7 +65,7 @@ def save_split(folder, train, history, validation=None):
     return paths
 
 
-def task_of(job, shape, paths, place, options):
+def task_of(job, shape, paths, place, threads):
     """Return what every child process reads that trains on one matrix.
 
     Parameters
@@ -77,8 +77,7 @@ def task_of(job, shape, paths, place, options):
         Files to read, by what they hold.
     place : Path
         Folder of what is written.
-    options : argparse.Namespace
-        With ``threads``.
+    threads : int
 
     Returns
     -------
@@ -90,7 +89,7 @@ def task_of(job, shape, paths, place, options):
         "paths": paths,
         "device": job.system.device,
         "seed": job.seed,
-        "threads": options.threads,
+        "threads": threads,
         "report": str(place / "report.json"),
     }
 
@@ -118,17 +117,11 @@ def run_job(job, described, paths, targets, *, threads, timeout, rival_python):
         The record. ``status`` is "ok", "timeout" or "failed"; ``points`` has the scores
         of every size of model that the run made.
     """
-    system, folder = job.system, Path(paths["train"]).parent
-    task = {
-        "paths": paths,
+    folder = Path(paths["train"]).parent
+    shape = described["n_users"], described["n_items"]
+    task = task_of(job, shape, paths, folder, threads) | {
         "lists": str(folder / "lists.npz"),
-        "report": str(folder / "report.json"),
-        "kind": system.kind,
-        "params": system.params_for(described["n_users"], described["n_items"]),
-        "sizes": system.sizes,
-        "device": system.device,
-        "seed": job.seed,
-        "threads": threads,
+        "sizes": job.system.sizes,
         "k": LIST_LENGTH,
     }
     Path(task["lists"]).unlink(missing_ok=True)

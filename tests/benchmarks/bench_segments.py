@@ -75,7 +75,7 @@ def run_groups(tagged, jobs, options, folder, deadline):
 
 def _task_of(job, shape, paths, place, options):
     found = {"found": str(place / "found.npz")}
-    return task_of(job, shape, paths, place, options) | found
+    return task_of(job, shape, paths, place, options.threads) | found
 
 
 def _with_script(job, script):

@@ -126,7 +126,7 @@ def choose_concepts(tags):
 def _task_of(job, shape, paths, place, options, concepts, mapped):
     """Return what the child process reads."""
     step = max(1, -(-len(concepts) // MAX_MAPPED))
-    return task_of(job, shape, paths, place, options) | {
+    return task_of(job, shape, paths, place, options.threads) | {
         "concepts": concepts,
         "mapped": concepts[::step] if mapped else [],
         "methods": list(METHODS) if mapped else [],
