@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from sksparse_rec._numerics.compiling import compile_with
+from sksparse_rec._numerics.kernels_numba import nadam
 from sksparse_rec._numerics.optimizer import NAdam
-from sksparse_rec._numerics.products_numba import nadam, step_numbers
+from sksparse_rec._numerics.products_numba import step_numbers
 from sksparse_rec._numerics.threads import cut, cut_evenly, n_parts, run_parts
 
 # Multiplications below which a second thread costs more than it brings.

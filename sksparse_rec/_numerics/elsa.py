@@ -17,6 +17,7 @@ from sksparse_rec._numerics.encoding import encode_columns
 from sksparse_rec._numerics.losses import LOSSES
 from sksparse_rec._numerics.pruning import n_nonzero_at, prune
 from sksparse_rec._numerics.rows import DenseRows, SparseRows, products_of
+from sksparse_rec._numerics.threads import n_parts, thread_count
 from sksparse_rec._numerics.training import learning_rate_at, run_epochs
 from sksparse_rec._sparse import places_in_rows, row_indices
 
@@ -190,9 +191,11 @@ def _prune_by_schedule(state, schedule, *, may_rewind, last_epoch):
     if n_nonzero < state.rows.width:
         # Rewinding needs another epoch: without one it would undo the training.
         rewind = schedule.rewind and may_rewind and state.n_epochs < last_epoch
-        state.rows, state.initial, state.optimizer = prune(
-            state.rows, n_nonzero, state.initial, state.optimizer, rewind=rewind
-        )
+        # Nothing compiled runs beside torch's own threads here.
+        with thread_count(n_parts()):
+            state.rows, state.initial, state.optimizer = prune(
+                state.rows, n_nonzero, state.initial, state.optimizer, rewind=rewind
+            )
     if state.n_epochs >= schedule.n_epochs:
         state.initial = None
 

@@ -12,7 +12,8 @@ A user whose ``x`` or ``y`` is zero has loss 2 and no gradient.
 
 import torch
 
-from sksparse_rec._numerics.rows import multiply
+from sksparse_rec._numerics.products_torch import is_defined, safe_norms
+from sksparse_rec._numerics.rows import multiply, products_of
 
 # Users whose scores are held at once: n_items × USER_BLOCK floats.
 USER_BLOCK = 256
@@ -44,22 +45,11 @@ def gram_loss(batch, A):
     """
     U, G = A.profiles(batch), A.gram()
     UG = multiply(U, G, A.half)
-    u_squared = (U * U).sum(dim=1)
     x_squared = _sum_by_user(batch, batch.values.square())
-    dot = u_squared - x_squared
-    # The three terms nearly cancel for a user whose prediction is nearly zero.
-    y_squared = (U * UG).sum(dim=1) - 2 * u_squared + x_squared
-    smallest = 64 * torch.finfo(U.dtype).eps * torch.maximum(u_squared, x_squared)
-    defined = _is_defined(x_squared, y_squared, smallest)
-    x_norm, y_norm = _safe_norms(x_squared, y_squared, defined)
-    cosine = torch.where(defined, dot / (x_norm * y_norm), 0)
-    # d cosine / d‖u‖² and d cosine / d(uGuᵀ), times −2 / n_users.
-    factor = torch.where(defined, -2.0 / batch.n_users, 0.0)
-    by_gram = -0.5 * factor * cosine / y_norm.square()
-    by_norm = factor / (x_norm * y_norm) - 2 * by_gram
-    dU = 2 * (by_norm[:, None] * U + by_gram[:, None] * UG)
-    H = multiply(U.T, (2 * by_gram)[:, None] * U, A.half)
-    gradient = A.profiles_adjoint(batch, dU).add_(A.gram_adjoint(H))
+    cosine, dU, W = products_of(U).cosines_(U, UG, x_squared)
+    H = multiply(U.T, W, A.half)
+    gradient = A.gram_adjoint(H)
+    A.profiles_adjoint(batch, dU, gradient)
     return (2 - 2 * cosine).mean(), gradient
 
 
@@ -114,7 +104,7 @@ def _loss_of_scores(batch, A, *, clip):
         share, dUT = A.scores_adjoint(UT, dYT)
         gradient += share
         dU[start:stop] = dUT.T
-    gradient += A.profiles_adjoint(batch, dU)
+    A.profiles_adjoint(batch, dU, gradient)
     return loss / batch.n_users, gradient
 
 
@@ -132,11 +122,11 @@ def _score_gradient(block, YT, n_users, *, clip):
     y_squared = YT.square().sum(dim=0)
     # Less than this is the rounding of a prediction of zero.
     smallest = (64 * torch.finfo(YT.dtype).eps) ** 2 * x_squared
-    defined = _is_defined(x_squared, y_squared, smallest)
-    x_norm, y_norm = _safe_norms(x_squared, y_squared, defined)
+    defined = is_defined(x_squared, y_squared, smallest)
+    x_norm, y_norm = safe_norms(x_squared, y_squared, defined)
     dot = _sum_by_user(block, block.values * chosen)
     cosine = torch.where(defined, dot / (x_norm * y_norm), 0)
-    factor = torch.where(defined, -2.0 / n_users, 0.0)
+    factor = defined.to(YT.dtype) * (-2.0 / n_users)
     # d cosine / dy = x / (‖x‖‖y‖) − cosine y / ‖y‖², of the relu where y > 0.
     YT *= -factor * cosine / y_norm.square()
     along_x = (factor / (x_norm * y_norm))[block.users] * block.values
@@ -159,16 +149,3 @@ def _user_block(batch, start, stop):
 
 def _sum_by_user(batch, values):
     return values.new_zeros(batch.n_users).index_add_(0, batch.users, values)
-
-
-def _is_defined(x_squared, y_squared, smallest):
-    # NaN counts as defined: it must reach the loss, where training notices it.
-    return (x_squared != 0) & torch.logical_not(y_squared <= smallest)
-
-
-def _safe_norms(x_squared, y_squared, defined):
-    one = torch.ones_like(x_squared)
-    return (
-        torch.where(defined, x_squared, one).sqrt(),
-        torch.where(defined, y_squared, one).sqrt(),
-    )

@@ -70,17 +70,15 @@ def profiles(rows, batch):
     return U.view(batch.n_users, m)
 
 
-def profiles_adjoint(rows, batch, dU):
-    """Return ``Xᵀ dU`` at the pattern: visits the batch's interactions only."""
+def profiles_adjoint(rows, batch, dU, gradient):
+    """Add ``Xᵀ dU`` at the pattern: visits the batch's interactions only."""
     m, n_nonzero = rows.n_components, rows.width
-    gradient = torch.zeros_like(rows.values)
     flat = dU.reshape(-1)
     for part in blocks(len(batch.items), n_nonzero, dU.device):
         users, items = batch.users[part], batch.items[part]
         source = rows.columns[items] + (users * m)[:, None]
         share = flat[source.view(-1)].view(-1, n_nonzero)
         gradient.index_add_(0, items, share.mul_(batch.values[part][:, None]))
-    return gradient
 
 
 def gram(rows):
@@ -117,6 +115,60 @@ def gram_adjoint(rows, H):
         looked_up = looked_up.view(-1, n_nonzero, n_nonzero)
         gradient[part] = torch.bmm(looked_up, rows.values[part][:, :, None])[..., 0]
     return gradient
+
+
+def cosines_(U, UG, x_squared):
+    """Return cosines of histories with their predictions, and gradients of the loss.
+
+    For a history ``x``, its profile ``u = xA`` and its prediction ``y = xAAᵀ − x``
+
+        ⟨x, y⟩ = ‖u‖² − ‖x‖²,      ‖y‖² = u G uᵀ − 2‖u‖² + ‖x‖².
+
+    Parameters
+    ----------
+    U, UG : tensor of shape (n_users, m)
+        Profiles, and their products with ``G = AᵀA``, which are used up.
+    x_squared : tensor of shape (n_users,)
+        ``‖x‖²``.
+
+    Returns
+    -------
+    cosine : tensor of shape (n_users,)
+        0 where ``x`` or ``y`` is zero.
+    dU : tensor of shape (n_users, m)
+        Gradient of the mean of ``2 − 2 cosine`` at the profiles.
+    W : tensor of shape (n_users, m)
+        ``UᵀW`` is its gradient at ``G``, times two.
+    """
+    u_squared = (U * U).sum(dim=1)
+    dot = u_squared - x_squared
+    # The three terms nearly cancel for a user whose prediction is nearly zero.
+    y_squared = (U * UG).sum(dim=1) - 2 * u_squared + x_squared
+    smallest = 64 * torch.finfo(U.dtype).eps * torch.maximum(u_squared, x_squared)
+    defined = is_defined(x_squared, y_squared, smallest)
+    x_norm, y_norm = safe_norms(x_squared, y_squared, defined)
+    cosine = torch.where(defined, dot / (x_norm * y_norm), 0)
+    # d cosine / d‖u‖² and d cosine / d(uGuᵀ), times −2 / n_users.
+    factor = defined.to(U.dtype) * (-2.0 / len(U))
+    by_gram = -0.5 * factor * cosine / y_norm.square()
+    by_norm = factor / (x_norm * y_norm) - 2 * by_gram
+    dU = UG.mul_(2 * by_gram[:, None]).addcmul_(2 * by_norm[:, None], U)
+    return cosine, dU, (2 * by_gram)[:, None] * U
+
+
+def is_defined(x_squared, y_squared, smallest):
+    """Tell which users have a history and a prediction that is more than rounding."""
+    # NaN counts as defined: it must reach the loss, where training notices it.
+    return (x_squared != 0) & torch.logical_not(y_squared <= smallest)
+
+
+def safe_norms(x_squared, y_squared, defined):
+    """Return the square roots, and 1 where they mean nothing."""
+    one = torch.ones_like(x_squared)
+    return (
+        torch.where(defined, x_squared, one).sqrt(),
+        torch.where(defined, y_squared, one).sqrt(),
+    )
 
 
 def scores(rows, UT):

@@ -23,7 +23,7 @@ from torch.nn.functional import embedding_bag
 
 from sksparse_rec._numerics import products_torch
 from sksparse_rec._numerics.compiling import load_compiled
-from sksparse_rec._numerics.threads import cut_evenly, n_parts, run_parts
+from sksparse_rec._numerics.threads import cut_evenly, n_parts, run_parts, thread_count
 
 # Multiplications below which a second thread costs more than it brings.
 WORTH_THREADS = 1 << 22
@@ -33,12 +33,6 @@ LEAST_ROWS = 16
 
 def multiply(A, B, half):
     """Return ``A @ B``, through bfloat16 if ``half``."""
-    if half:
-        return _multiply(A.bfloat16(), B.bfloat16()).to(A.dtype)
-    return _multiply(A, B)
-
-
-def _multiply(A, B):
     # A part of a few rows would be summed in another order.
     parts = min(n_parts(), max(1, len(A) // LEAST_ROWS))
     work = A.shape[0] * A.shape[1] * B.shape[1]
@@ -47,15 +41,27 @@ def _multiply(A, B):
         or work < WORTH_THREADS
         or A.device.type != "cpu"
     ):
-        return A @ B
+        return (A.bfloat16() @ B.bfloat16()).to(A.dtype) if half else A @ B
     C = A.new_empty(A.shape[0], B.shape[1])
-
-    def multiply_part(part, first, last):
-        torch.set_num_threads(1)
-        torch.mm(A[first:last], B, out=C[first:last])
-
-    run_parts(multiply_part, cut_evenly(len(A), parts))
+    if half:
+        halved = torch.empty_like(B, dtype=torch.bfloat16)
+        _in_parts(lambda rows: halved[rows].copy_(B[rows]), len(B), parts)
+        _in_parts(
+            lambda rows: C[rows].copy_(A[rows].bfloat16() @ halved), len(A), parts
+        )
+    else:
+        _in_parts(lambda rows: torch.mm(A[rows], B, out=C[rows]), len(A), parts)
     return C
+
+
+def _in_parts(function, n_rows, parts):
+    """Call a function of torch for slices of rows, each in a thread of its own."""
+
+    def call(part, first, last):
+        with thread_count(1):
+            function(slice(first, last))
+
+    run_parts(call, cut_evenly(n_rows, parts))
 
 
 @cache
@@ -111,13 +117,13 @@ class DenseRows:
             mode="sum",
         )
 
-    def profiles_adjoint(self, batch, dU):
-        """Return ``Xᵀ dU``, shape (n_items, m)."""
+    def profiles_adjoint(self, batch, dU, gradient):
+        """Add ``Xᵀ dU`` to a gradient of shape (n_items, m)."""
         order = torch.argsort(batch.items, stable=True)
         offsets = torch.searchsorted(
             batch.items[order], torch.arange(batch.n_items, device=dU.device)
         )
-        return embedding_bag(
+        gradient += embedding_bag(
             batch.users[order],
             dU,
             offsets,
@@ -187,9 +193,9 @@ class SparseRows:
         """Return ``U = X A``, shape (n_users, m)."""
         return products_of(self.values).profiles(self, batch)
 
-    def profiles_adjoint(self, batch, dU):
-        """Return ``Xᵀ dU`` at the pattern."""
-        return products_of(self.values).profiles_adjoint(self, batch, dU)
+    def profiles_adjoint(self, batch, dU, gradient):
+        """Add ``Xᵀ dU`` at the pattern to a gradient."""
+        products_of(self.values).profiles_adjoint(self, batch, dU, gradient)
 
     def gram(self):
         """Return ``G = Aᵀ A``, shape (m, m), by blocks of whole rows or by pairs."""

@@ -72,18 +72,19 @@ def cut_evenly(n_things, n_parts):
 def run_parts(function, bounds):
     """Call ``function(part, first, last)`` for every part, each in a thread.
 
-    Unlike the threads of OpenMP these sleep while they wait, so that a busy machine
-    slows them down no more than in proportion. The function releases the GIL.
+    The first part runs in the calling thread. Unlike the threads of OpenMP the others
+    sleep while they wait, so that a busy machine slows them down no more than in
+    proportion. The function releases the GIL.
     """
     if len(bounds) == 2:
         function(0, *bounds)
         return
-    n_parts = len(bounds) - 1
     # A pool of its own: one that outlives the call would not survive a fork.
-    with ThreadPoolExecutor(n_parts) as pool:
+    with ThreadPoolExecutor(len(bounds) - 2) as pool:
         parts = [
             pool.submit(function, part, *bounds[part : part + 2])
-            for part in range(n_parts)
+            for part in range(1, len(bounds) - 1)
         ]
+        function(0, *bounds[:2])
     for part in parts:
         part.result()

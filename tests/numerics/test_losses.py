@@ -67,6 +67,18 @@ def test_equals_autograd(kind, normalise, rows, batch, histories, densify):
     assert expected_gradient.abs().max() > 1e-2
 
 
+@pytest.mark.parametrize("n_users", [3, 7])
+@pytest.mark.parametrize("kind", LOSSES)
+def test_numbers_of_users_that_are_no_power_of_two(
+    kind, n_users, rows, histories, make_batch, densify
+):
+    """A division by which is rounded, to the precision of the data."""
+    X = histories[-n_users:]
+    gradient = by_hand(make_batch(X), rows, kind, normalise=True)[1]
+    expected = autograd(X, rows, kind, densify, normalise=True)[1]
+    assert_allclose(gradient, expected, atol=1e-13, rtol=1e-11)
+
+
 @pytest.mark.parametrize("user", range(8))
 @pytest.mark.parametrize("kind", LOSSES)
 def test_every_kind_of_user_alone(kind, user, rows, histories, make_batch, densify):

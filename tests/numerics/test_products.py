@@ -89,8 +89,18 @@ def test_profiles(A, batch):
 
 def test_profiles_adjoint(A, batch, rng):
     dU = profiles_like(rng, A, N_USERS)
-    one, three = assert_same("profiles_adjoint", A, batch, dU)
-    assert_array_equal(one[0], three[0])
+    before = torch.from_numpy(rng.normal(size=A.values.shape)).to(dU.dtype)
+
+    def add(products, n_threads):
+        gradient = before.clone()
+        with thread_count(n_threads):
+            products.profiles_adjoint(A, batch, dU, gradient)
+        return gradient
+
+    one, three = add(products_numba, 1), add(products_numba, 3)
+    assert_close_to([add(products_torch, 1)], [one])
+    assert_array_equal(one, three)
+    assert (one != before).any()
 
 
 @pytest.mark.parametrize("n_components", [64], indirect=True)
@@ -106,6 +116,48 @@ def test_gram_adjoint(A, rng, monkeypatch, look_up):
     H = profiles_like(rng, A, A.n_components)
     one, three = assert_same("gram_adjoint", A, H + H.T)
     assert_array_equal(one[0], three[0])
+
+
+@pytest.mark.parametrize("n_components", [1, 16, 33, 64], indirect=True)
+@pytest.mark.parametrize("A", [1], indirect=True)
+def test_gram_is_symmetric(A, dtype):
+    """Whether or not tiles fill the matrix; every latent is in some row."""
+    values = torch.arange(1, N_ITEMS + 1, dtype=A.values.dtype)[:, None] / N_ITEMS
+    columns = torch.arange(N_ITEMS, dtype=torch.int32)[:, None] % A.n_components
+    pairs = torch.cat([columns, (columns + 1) % A.n_components], dim=1)
+    pairs = pairs.sort(dim=1).values if A.n_components > 1 else columns
+    rows = SparseRows(values.repeat(1, pairs.shape[1]), pairs, A.n_components)
+    (one,), (three,) = assert_same("gram", rows)
+    assert_array_equal(one, one.T)
+    assert_array_equal(one, three)
+    assert (one.diagonal() > 0).all()
+
+
+@pytest.mark.parametrize("n_users", [1, 40])
+def test_cosines(rng, dtype, n_users):
+    """Users of every kind: without a history, and without a prediction."""
+    A = rng.normal(size=(30, 50))
+    A[0], A[1:, 0] = np.eye(50)[0], 0  # an item that is orthogonal to all others
+    X = rng.normal(size=(n_users, 30)) * (rng.random((n_users, 30)) < 0.3)
+    X[::5], X[1::5] = 0, np.eye(30)[0]
+    U, G, x_squared = X @ A, A.T @ A, (X**2).sum(axis=1)
+    U, UG, x_squared = (
+        torch.from_numpy(array.astype(dtype)) for array in (U, U @ G, x_squared)
+    )
+
+    def compute(products, n_threads):
+        with thread_count(n_threads):
+            return products.cosines_(U, UG.clone(), x_squared)
+
+    one, three = compute(products_numba, 1), compute(products_numba, 3)
+    assert_close_to(compute(products_torch, 1), one)
+    for first, second in zip(one, three, strict=True):
+        assert_array_equal(first, second)
+    for part in one:
+        assert not part[::5].any()
+        assert not part[1::5].any()
+        assert part[2:].isfinite().all()
+    assert (one[0] != 0).sum() == n_users - len(X[::5]) - len(X[1::5])
 
 
 @pytest.mark.parametrize("n_components", [64], indirect=True)
