@@ -1,6 +1,13 @@
 """What is compared at equal bytes: families of systems, one curve each."""
 
-from _systems import POPULARITY, System, compresso, elsa, paper
+from _systems import (
+    POPULARITY,
+    POPULARITY_WEIGHTS,
+    System,
+    compresso,
+    elsa,
+    paper,
+)
 
 LEVELS = (8, 16, 32, 64, 128, 256)
 # A dense value takes half the bytes of a non-zero, so that up to 512 dimensions are the
@@ -8,8 +15,6 @@ LEVELS = (8, 16, 32, 64, 128, 256)
 DENSE_SIZES = (16, 32, 64, 128, 256, 512)
 PRUNED_SIZE = 1024
 LARGEST_DENSE = 2048
-# What the user guide advises.
-POPULARITY_WEIGHTS = {"item_weighting": 0.2, "popularity_weighting": 0.25}
 # The width takes no bytes: four times the usual one.
 WIDE = 4096
 # On large catalogues a run of these takes half an hour: by default one seed, and some

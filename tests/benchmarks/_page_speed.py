@@ -14,7 +14,7 @@ from _pages import (
     made_by,
     mean,
     median,
-    same_device,
+    on_one_machine,
     shortfall,
     sizes_of,
     table,
@@ -115,14 +115,14 @@ def _ndcg(record):
 
 
 def _ratios(systems):
-    """Return the table of every CompressedELSA beside every rival."""
+    """Return the table of every CompressedELSA beside rivals on the same machine."""
     rows = []
     for own in systems:
         for rival in systems:
             ours, theirs = done(systems[own]), done(systems[rival])
             if not own.startswith("anchors") or rival.startswith("anchors"):
                 continue
-            if ours and theirs and same_device(ours[0], theirs[0]):
+            if ours and theirs and on_one_machine(ours + theirs):
                 rows.append([_label(ours), _label(theirs), *_ratio(ours, theirs)])
     header = (
         "System",

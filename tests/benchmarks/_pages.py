@@ -63,9 +63,17 @@ def extra_megabytes(record):
     return (record["fit_peak_bytes"] - record["baseline_bytes"]) / 1e6
 
 
-def same_device(record, other):
-    """Tell whether two runs were on the same accelerator, or both on none."""
-    return record.get("accelerator") == other.get("accelerator")
+def on_one_machine(records):
+    """Tell whether runs had the same processor, and the same accelerator or none."""
+    machines = {
+        (
+            record["machine"]["processor"],
+            record["machine"]["cores"],
+            record.get("accelerator"),
+        )
+        for record in records
+    }
+    return len(machines) == 1
 
 
 def on_cpu(records):

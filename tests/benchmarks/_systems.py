@@ -18,6 +18,8 @@ ABLATION_DATASETS = ("ml-1m",)
 # From so many items on, compresso-recsys gets the shorter schedule.
 MANY_ITEMS = 20_000
 SMALL_BATCH = 64
+# What the user guide advises.
+POPULARITY_WEIGHTS = {"item_weighting": 0.2, "popularity_weighting": 0.25}
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,11 @@ SYSTEMS = {
     ),
     "elsa-dense": elsa("CompressedELSA, dense (n_nonzero=None)", n_nonzero=None),
     "anchors": elsa("CompressedELSA, anchors (default)", n_nonzero=N_NONZERO),
+    "anchors-popularity": elsa(
+        "CompressedELSA, anchors, popularity weighted",
+        n_nonzero=N_NONZERO,
+        **POPULARITY_WEIGHTS,
+    ),
     "anchors-start64": elsa(
         "CompressedELSA, anchors, n_nonzero_start=64",
         n_nonzero=N_NONZERO,

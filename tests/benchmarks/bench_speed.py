@@ -6,6 +6,8 @@ from _harness import Job
 from _plan import add_settings_option, make_parser, run_jobs, suffix
 from _systems import SYSTEMS, compresso
 
+# By default parameters, and by those that the user guide advises beside them.
+OWN = ("anchors", "anchors-popularity")
 # The longer schedule takes minutes where the shorter one is not enough.
 RIVALS = {
     "ml-1m": {
@@ -63,18 +65,21 @@ def plan(dataset, options):
     Job
     """
     on_device = suffix([("device", options.device)] if options.device else [])
-    name = "anchors" + suffix(options.settings) + on_device
-    own = SYSTEMS["anchors"].with_settings(dict(options.settings))
+    own = {
+        name + suffix(options.settings): SYSTEMS[name].with_settings(
+            dict(options.settings)
+        )
+        for name in OWN
+    }
     rivals = RIVALS.get(dataset, RIVALS["gowalla"])
     n_rival = options.rival_repeats
     if n_rival is None:
         n_rival = RIVAL_REPEATS.get(dataset, options.repeats)
     for seed in range(max(options.repeats, n_rival)):
-        if seed < options.repeats:
-            yield Job(name, own, DATASETS[dataset], seed)
-        if seed < n_rival:
-            for rival, system in rivals.items():
-                yield Job(rival + on_device, system, DATASETS[dataset], seed)
+        systems = own if seed < options.repeats else {}
+        systems = systems | (rivals if seed < n_rival else {})
+        for name, system in systems.items():
+            yield Job(name + on_device, system, DATASETS[dataset], seed)
 
 
 if __name__ == "__main__":
