@@ -69,9 +69,10 @@ def profiles_adjoint(part, first, last, columns, starts, users, weights, dU, gra
 def gram(part, first, last, values, columns, G):
     """Write rows ``first`` to ``last`` of ``G``, from the diagonal on.
 
-    Padding is column 0, whose stored entry is the first of its row and so never ``k``.
-    So four loads may precede four stores, which hides their latency. What padding
-    leaves below the diagonal, ``mirror`` writes over.
+    A pair of columns that does not ascend would be lost. Padding is column 0, whose
+    stored entry is the first of its row and so never ``k``. So four loads may precede
+    four stores, which hides their latency. What padding leaves below the diagonal,
+    ``mirror`` writes over.
     """
     n_rows, n_nonzero = values.shape
     for latent in range(first, last):
@@ -109,9 +110,10 @@ def mirror(part, first, last, G):
 
 @_compile
 def gram_adjoint(part, first, last, values, columns, H, gradient):
-    """Write ``A H`` at rows ``first`` to ``last``; ``H`` is read above its diagonal.
+    """Write ``A H`` at rows ``first`` to ``last``.
 
-    Every element that is looked up serves both entries that it stands between.
+    Every element of ``H`` that is looked up, from the diagonal on, serves both entries
+    that it stands between.
     """
     n_nonzero = values.shape[1]
     for row in range(first, last):

@@ -48,7 +48,7 @@ def gram(rows):
     G = values.new_empty(m, m)
     pairs = rows.cached("pairs", lambda: kernels.pairs_before(columns, m))
     _in_threads(kernels.gram, _by_work(pairs), values.numpy(), columns, G.numpy())
-    # A row of tiles has as many as there are rows before it.
+    # A row of tiles has one more than there are rows before it.
     tiles = np.cumsum(np.arange(-(-m // kernels.TILE) + 1))
     _in_threads(kernels.mirror, _by_work(tiles, kernels.TILE**2), G.numpy())
     return G

@@ -120,9 +120,7 @@ def gram_adjoint(rows, H):
 def cosines_(U, UG, x_squared):
     """Return cosines of histories with their predictions, and gradients of the loss.
 
-    For a history ``x``, its profile ``u = xA`` and its prediction ``y = xAAᵀ − x``
-
-        ⟨x, y⟩ = ‖u‖² − ‖x‖²,      ‖y‖² = u G uᵀ − 2‖u‖² + ‖x‖².
+    By the formulas of ``losses.gram_loss``.
 
     Parameters
     ----------

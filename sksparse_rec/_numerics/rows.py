@@ -55,7 +55,7 @@ def multiply(A, B, half):
 
 
 def _in_parts(function, n_rows, parts):
-    """Call a function of torch for slices of rows, each in a thread of its own."""
+    """Call a function of torch for slices of rows, on one thread each."""
 
     def call(part, first, last):
         with thread_count(1):
@@ -156,8 +156,9 @@ class SparseRows:
     """A row-sparse matrix of fixed pattern, ``n_nonzero`` entries a row.
 
     The columns of a row ascend, but for padding (value 0, column 0, ``live`` False) of
-    rows with fewer entries: a stored column 0 comes first. Padding adds nothing to any
-    product; its share of a gradient is masked by the caller.
+    rows with fewer entries: a stored column 0 comes first. ``gram`` relies on it.
+    Padding adds nothing to any product; its share of a gradient is masked by the
+    caller.
     """
 
     values: torch.Tensor  # (n_items, n_nonzero)

@@ -23,8 +23,11 @@ def thread_count(n_threads, intra_op=None):
         return
     own = n_threads if intra_op is None else intra_op
     with _counts.lock:
+        # A thread takes the count of the process when it first asks for it, and would
+        # take what another thread has made of that by then.
+        found = torch.get_num_threads()
         if _counts.inside == 0:
-            _counts.before = torch.get_num_threads()
+            _counts.before = found
         _counts.inside += 1
         outer = vars(_counts.own).copy()
         _counts.own.intra_op, _counts.own.n_parts = own, n_threads
@@ -70,11 +73,11 @@ def cut_evenly(n_things, n_parts):
 
 
 def run_parts(function, bounds):
-    """Call ``function(part, first, last)`` for every part, each in a thread.
+    """Call ``function(part, first, last)`` for every part, all at once.
 
-    The first part runs in the calling thread. Unlike the threads of OpenMP the others
-    sleep while they wait, so that a busy machine slows them down no more than in
-    proportion. The function releases the GIL.
+    The first part runs in the calling thread and every other one in a new one. Unlike
+    the threads of OpenMP they sleep while they wait, so that a busy machine slows them
+    down no more than in proportion. The function releases the GIL.
     """
     if len(bounds) == 2:
         function(0, *bounds)

@@ -155,6 +155,21 @@ def test_threads_of_the_calibration(make, tiny, two_cores, monkeypatch, n_jobs):
     assert torch.get_num_threads() == 2
 
 
+@pytest.mark.parametrize("n_jobs", [None, 1, 2])
+def test_threads_of_the_pruning(make, tiny, two_cores, monkeypatch, n_jobs):
+    """Torch prunes, with all threads that a fit may have."""
+    seen, original = [], elsa.prune
+
+    def prune(*arguments, **options):
+        seen.append(torch.get_num_threads())
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(elsa, "prune", prune)
+    make(n_jobs=n_jobs, max_iter=4, n_nonzero=2, n_nonzero_start=8).fit(tiny)
+    assert seen
+    assert set(seen) == {n_jobs or 2}
+
+
 def test_small_problems_take_one_thread(make, tiny, two_cores, seen, monkeypatch):
     monkeypatch.setattr(_resources, "WORTH_THREADS", 10**8)
     make(max_iter=1).fit(tiny)

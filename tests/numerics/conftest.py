@@ -1,5 +1,7 @@
 """Small problems in float64, with every edge that a row or a user can have."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -42,6 +44,16 @@ def any_blocks(request):
         request.getfixturevalue("small_blocks")
 
 
+@pytest.fixture(params=["whole rows", "pairs"])
+def any_gram(request, monkeypatch):
+    """Compute Gram matrices in both ways; the small problems are for whole rows."""
+    if request.param == "pairs":
+        products = ["torch", "numba"] if find_spec("numba") else ["torch"]
+        for name in products:
+            module = f"sksparse_rec._numerics.products_{name}"
+            monkeypatch.setattr(f"{module}.SCATTER", 0)
+
+
 @pytest.fixture
 def histories(rng):
     """Nine items (the last but one alone in its direction, the last one zero)."""
@@ -74,12 +86,12 @@ def batch_of(X, dtype=torch.float64):
 
 
 def sparse_pattern(rng, lengths):
-    """Columns and mask of rows that use columns 0 to 4; row 7 has column 5 first."""
+    """Columns and mask of rows that use columns 0 to 4; row 7 has column 5 last."""
     columns = np.zeros((9, 3), dtype=np.int32)
     live = np.arange(3) < np.asarray(lengths)[:, None]
     for item in range(9):
-        columns[item] = rng.choice(5, 3, replace=False)
-    columns[7, 0] = 5
+        columns[item] = np.sort(rng.choice(5, 3, replace=False))
+    columns[7, live[7].sum() - 1] = 5
     columns[~live] = 0
     return columns, live
 
@@ -91,7 +103,7 @@ def rows(request, rng):
     lengths = [3, 3, 3, 3, 3, 3, 1, 1, 0] if padded else [3] * 9
     columns, live = sparse_pattern(rng, lengths)
     values = rng.normal(size=(9, 3)) * live
-    values[7, 1:] = 0
+    values[7, columns[7] != 5] = 0
     values[8] = 0
     values, live = torch.from_numpy(values), torch.from_numpy(live)
     columns = torch.from_numpy(columns)

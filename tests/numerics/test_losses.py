@@ -54,7 +54,7 @@ def by_hand(batch, rows, kind, *, normalise):
     return loss, gradient if rows.live is None else gradient * rows.live
 
 
-@pytest.mark.usefixtures("any_blocks")
+@pytest.mark.usefixtures("any_blocks", "any_gram")
 @pytest.mark.parametrize("normalise", [False, True], ids=["raw", "normalised"])
 @pytest.mark.parametrize("kind", LOSSES)
 def test_equals_autograd(kind, normalise, rows, batch, histories, densify):

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from sksparse_rec._numerics.products_torch import tangent_, unit_rows
-from sksparse_rec._numerics.rows import DenseRows, SparseRows
+from sksparse_rec._numerics.rows import DenseRows, SparseRows, multiply
+from sksparse_rec._numerics.threads import thread_count
 
-pytestmark = pytest.mark.usefixtures("any_blocks", "any_products")
+pytestmark = pytest.mark.usefixtures("any_blocks", "any_products", "any_gram")
 
 
 @pytest.fixture
@@ -89,6 +90,27 @@ def test_adjoints_are_adjoint(rows, batch, rng):
         (profiles_adjoint(rows, batch, dU) * rows.values).sum(),
         (rows.profiles(batch) * dU).sum(),
     )
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("n", [2, 8], ids=["fewer rows than parts", "more rows"])
+def test_multiply_in_threads(rng, monkeypatch, half, transposed, n):
+    """It is the product of one thread, and leaves torch's count as it was."""
+    monkeypatch.setattr("sksparse_rec._numerics.rows.WORTH_THREADS", 0)
+    A, B = (
+        torch.from_numpy(rng.normal(size=size)).float() for size in [(60, n), (n, 7)]
+    )
+    if transposed:
+        A = A.T.contiguous().T
+    expected = (A.bfloat16() @ B.bfloat16()).float() if half else A @ B
+    before = torch.get_num_threads()
+    with thread_count(3, intra_op=2):
+        result = multiply(A, B, half)
+        assert torch.get_num_threads() == 2
+    assert torch.get_num_threads() == before
+    assert_array_equal(result, expected)
+    assert half == (abs(result - A @ B) > 1e-4).any()
 
 
 def test_take_selects_rows(rows, dense, densify):

@@ -122,22 +122,56 @@ def test_even_parts_differ_by_one_thing_at_most(n_things, n):
     assert 0 <= sizes.min() <= sizes.max() <= sizes.min() + 1
 
 
-def test_run_parts_runs_every_part_in_its_thread():
-    seen = []
+def test_run_parts_runs_all_parts_at_once():
+    seen, threads = [], {}
     barrier = threading.Barrier(3, timeout=10)
 
     def work(part, first, last):
         barrier.wait()
         seen.append((part, first, last))
+        threads[part] = threading.get_ident()
 
     run_parts(work, [0, 5, 5, 9])
     assert sorted(seen) == [(0, 0, 5), (1, 5, 5), (2, 5, 9)]
+    assert len(set(threads.values())) == 3
+    assert threads[0] == threading.get_ident()
 
 
-def test_run_parts_raises_what_a_part_raises():
+@pytest.mark.parametrize("broken", [0, 1])
+def test_run_parts_raises_what_a_part_raises(broken):
+    done = []
+
     def work(part, first, last):
-        if part == 1:
+        if part == broken:
             raise KeyError(first)
+        done.append(part)
 
-    with pytest.raises(KeyError, match="4"):
+    with pytest.raises(KeyError, match=str(4 * broken)):
         run_parts(work, [0, 4, 8])
+    assert done == [1 - broken]
+
+
+def test_a_block_is_not_changed_by_one_that_ends_elsewhere(threads):
+    """Also where its thread has not asked for its count before."""
+    late_inside, early_left, seen = threading.Event(), threading.Event(), []
+
+    def late():
+        with thread_count(1):
+            late_inside.set()
+            assert early_left.wait(10)
+            seen.append(torch.get_num_threads())
+
+    def early():
+        assert late_inside.wait(10)
+        with thread_count(1):
+            pass
+        early_left.set()
+
+    with thread_count(3, intra_op=1):
+        workers = [threading.Thread(target=work) for work in (late, early)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join(20)
+    assert seen == [1]
+    assert torch.get_num_threads() == threads
