@@ -80,12 +80,9 @@ def cheaper_linear_loss(n_users, n_items, n_components, n_nonzero):
     The scores are for small catalogues with many components.
     """
     gram = 2 * n_users * n_components**2 / DENSE_RATE
-    if n_nonzero < n_components:
-        gram += n_items * n_nonzero**2 / PAIR_RATE
-        rate = SCORE_RATE
-    else:
-        gram += 2 * n_items * n_components**2 / DENSE_RATE
-        rate = DENSE_RATE
+    pairs = n_items * n_nonzero**2 / PAIR_RATE
+    gram += min(pairs, 2 * n_items * n_components**2 / DENSE_RATE)
+    rate = SCORE_RATE if n_nonzero < n_components else DENSE_RATE
     direct = 3 * n_users * n_items * n_nonzero / rate
     return "direct" if direct < gram else "gram"
 

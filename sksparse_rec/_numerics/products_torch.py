@@ -18,7 +18,8 @@ LOOK_UP, DEVICE_LOOK_UP = 32, 8
 # Components of a row for each entry of it, up to which a dense product is faster than
 # one by pairs of entries. On an H100 pairs take 50 to 70 a nanosecond, a dense product
 # 46 TFLOP/s, and 190 in bfloat16.
-SCATTER, DEVICE_SCATTER, DEVICE_SCATTER_HALF = 12, 20, 40
+SCATTER = SCATTER_HALF = 12
+DEVICE_SCATTER, DEVICE_SCATTER_HALF = 20, 40
 
 
 def unit_rows(values):

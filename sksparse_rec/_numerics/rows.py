@@ -25,8 +25,9 @@ from sksparse_rec._numerics import products_torch
 from sksparse_rec._numerics.compiling import load_compiled
 from sksparse_rec._numerics.threads import cut_evenly, n_parts, run_parts, thread_count
 
-# Multiplications below which a second thread costs more than it brings.
-WORTH_THREADS = 1 << 22
+# Multiplications below which a second thread costs more than it brings, and those in
+# bfloat16, for which a new thread has more to prepare.
+WORTH_THREADS, WORTH_THREADS_HALF = 1 << 22, 1 << 30
 # Rows that a part of a product has at least.
 LEAST_ROWS = 16
 
@@ -38,7 +39,7 @@ def multiply(A, B, half):
     work = A.shape[0] * A.shape[1] * B.shape[1]
     if (
         parts == torch.get_num_threads()
-        or work < WORTH_THREADS
+        or work < (WORTH_THREADS_HALF if half else WORTH_THREADS)
         or A.device.type != "cpu"
     ):
         return (A.bfloat16() @ B.bfloat16()).to(A.dtype) if half else A @ B
@@ -210,8 +211,8 @@ class SparseRows:
 
     def gram_adjoint(self, H):
         """Return ``A H`` at the pattern."""
-        # Half as many digits make a dense product faster there than any look-up.
-        is_fast = self.half and self.values.device.type != "cpu"
+        # On a GPU it takes half as many digits to beat the look-ups.
+        is_fast = self.half or self.values.device.type == "cpu"
         if is_fast and self._whole_rows_pay:
             return self.gram_adjoint_of_whole_rows(H)
         return products_of(self.values).gram_adjoint(self, H)
@@ -228,11 +229,10 @@ class SparseRows:
     def _whole_rows_pay(self):
         """Whether a dense product takes less time than one by pairs of entries."""
         products = products_of(self.values)
-        scatter = products.SCATTER
+        full, half = products.SCATTER, products.SCATTER_HALF
         if self.values.device.type != "cpu":
-            half, full = products.DEVICE_SCATTER_HALF, products.DEVICE_SCATTER
-            scatter = half if self.half else full
-        return self.n_components <= scatter * self.width
+            full, half = products.DEVICE_SCATTER, products.DEVICE_SCATTER_HALF
+        return self.n_components <= (half if self.half else full) * self.width
 
     def _blocks(self):
         return products_torch.blocks(

@@ -52,6 +52,7 @@ def any_gram(request, monkeypatch):
         for name in products:
             module = f"sksparse_rec._numerics.products_{name}"
             monkeypatch.setattr(f"{module}.SCATTER", 0)
+            monkeypatch.setattr(f"{module}.SCATTER_HALF", 0)
 
 
 @pytest.fixture

@@ -189,5 +189,7 @@ def test_scores_are_for_small_catalogues_with_many_components():
     assert cheaper_linear_loss(512, 500, 1024, 96) == "direct"
     assert cheaper_linear_loss(512, 500, 64, 32) == "gram"
     assert cheaper_linear_loss(512, 40_000, 1024, 96) == "gram"
+    # Rows that are nearly full cost no more than full ones.
+    assert cheaper_linear_loss(512, 3500, 1024, 768) == "gram"
     assert cheaper_linear_loss(512, 100, 1024, 1024) == "direct"
     assert cheaper_linear_loss(2048, 40_000, 1024, 1024) == "gram"

@@ -98,6 +98,7 @@ def test_adjoints_are_adjoint(rows, batch, rng):
 def test_multiply_in_threads(rng, monkeypatch, half, transposed, n):
     """It is the product of one thread, and leaves torch's count as it was."""
     monkeypatch.setattr("sksparse_rec._numerics.rows.WORTH_THREADS", 0)
+    monkeypatch.setattr("sksparse_rec._numerics.rows.WORTH_THREADS_HALF", 0)
     A, B = (
         torch.from_numpy(rng.normal(size=size)).float() for size in [(60, n), (n, 7)]
     )
