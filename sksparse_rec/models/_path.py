@@ -128,9 +128,9 @@ def compressed_elsa_path(
     """Train item embeddings for several levels of sparsity in one descending run.
 
     Rows lose entries from level to level, and every level is trained to convergence
-    on the way, which costs little more than the first level alone. Use it to compare
-    the levels in a way of your own; `CompressedELSACV` scores them on held-out users
-    and chooses one.
+    on the way, which takes about twice the time of the largest level alone. Use it to
+    compare the levels in a way of your own; `CompressedELSACV` scores them on held-out
+    users and chooses one.
 
     Parameters
     ----------
@@ -178,8 +178,9 @@ def compressed_elsa_path(
     -----
     Time is that of ``max_iter`` epochs of `CompressedELSA` at the largest level and
     ``max_iter_per_level`` at each of the others. The pairs of non-zeros of an item are
-    what makes a step expensive, O(n_items × n_nonzero²), and halving the level quarters
-    their number, so all lower levels together cost less than the largest one. The term
+    what makes a step expensive, O(n_items × n_nonzero²), up to where
+    a dense product costs less, and halving the level quarters their number, so all
+    lower levels together cost about as much as the largest one. The term
     O(batch_size × n_components²) of a step does not shrink. Memory is that of a fit at
     the largest level, beside the models of all levels: O(n_items × sum(n_nonzero)).
 

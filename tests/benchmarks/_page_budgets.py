@@ -215,9 +215,23 @@ def _other_sizes(curves):
         for size, seeds in sizes.items()
         if size not in COLUMNS
     ]
-    seeds = {len(found) for sizes in curves.values() for found in sizes.values()}
-    lines.append(f"- Seeds of a number: {join(sorted(seeds))}.")
-    return "\n".join(lines)
+    return "\n".join([*lines, seeds_note(curves)])
+
+
+def seeds_note(curves):
+    """Say over how many seeds the means are, and which are over fewer."""
+    most = max(len(found) for sizes in curves.values() for found in sizes.values())
+    fewer = {}
+    for family, sizes in curves.items():
+        for size, found in sizes.items():
+            if len(found) < most:
+                fewer.setdefault((family, len(found)), []).append(f"{size:,}")
+    note = f"- Seeds of a number: {most}"
+    exceptions = [
+        f"{count} of {label_of(family)} at {join(sizes)} bytes"
+        for (family, count), sizes in fewer.items()
+    ]
+    return f"{note}; {'; '.join(exceptions)}." if fewer else f"{note}."
 
 
 def _needed(curves, largest):

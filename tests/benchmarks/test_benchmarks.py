@@ -14,6 +14,7 @@ from _curves import best_dense, bytes_needed, kept_share, make_curves, same_runs
 from _data import Dataset, split_dataset, split_validation
 from _estimators import CodedElsa, Elsa, PrunedElsa
 from _harness import Job, read_records
+from _page_budgets import seeds_note
 from _plan import _setting, make_parser, run_jobs, suffix
 from _process import Data
 from _ranking import best_unseen, mean_ndcg
@@ -202,6 +203,9 @@ def test_sizes_are_compared_over_common_seeds():
     assert bytes_needed(curves, "anchors-fit", 0.975) == 128
     assert bytes_needed(curves, "anchors-fit", 1) is None
     assert kept_share(curves, "paper", 64) is None
+    assert seeds_note(curves) == (
+        "- Seeds of a number: 2; 1 of dense ELSA at 64, 256, 512 bytes."
+    )
 
 
 def test_settings_of_the_command_line():
