@@ -15,8 +15,8 @@ from sksparse_rec._numerics.threads import cut, cut_evenly, n_parts, run_parts
 
 # Entries below which a second thread costs more than it brings.
 WORTH_THREADS = 1 << 16
-# As in ``products_torch``; the second one for products in bfloat16.
-SCATTER, SCATTER_HALF = 5, 8
+# As in ``products_torch``.
+SCATTER = GATHER = 5, 8
 
 
 def profiles(rows, batch):

@@ -16,10 +16,11 @@ DEVICE_BLOCK_ENTRIES = 1 << 26
 # Sums over contiguous rows that take as long as one look-up at random.
 LOOK_UP, DEVICE_LOOK_UP = 32, 8
 # Components of a row for each entry of it, up to which a dense product is faster than
-# one by pairs of entries. On an H100 pairs take 50 to 70 a nanosecond, a dense product
-# 46 TFLOP/s, and 190 in bfloat16.
-SCATTER = SCATTER_HALF = 12
-DEVICE_SCATTER, DEVICE_SCATTER_HALF = 20, 40
+# ``gram`` and ``gram_adjoint`` by pairs of entries: in full precision, and in bfloat16.
+# On an H100 pairs take 50 to 70 a nanosecond, a dense product 46 TFLOP/s, and 190 in
+# bfloat16; its look-ups are faster than any dense product in full precision.
+SCATTER, GATHER = (12, 12), (7, 7)
+DEVICE_SCATTER, DEVICE_GATHER = (20, 40), (0, 40)
 
 
 def unit_rows(values):

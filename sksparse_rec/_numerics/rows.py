@@ -201,8 +201,9 @@ class SparseRows:
 
     def gram(self):
         """Return ``G = Aᵀ A``, shape (m, m), by blocks of whole rows or by pairs."""
-        if not self._whole_rows_pay:
-            return products_of(self.values).gram(self)
+        products = products_of(self.values)
+        if not self._is_wide(products, "SCATTER"):
+            return products.gram(self)
         G = self.values.new_zeros(self.n_components, self.n_components)
         for part in self._blocks():
             block = self._whole_rows(part)
@@ -211,11 +212,10 @@ class SparseRows:
 
     def gram_adjoint(self, H):
         """Return ``A H`` at the pattern."""
-        # On a GPU it takes half as many digits to beat the look-ups.
-        is_fast = self.half or self.values.device.type == "cpu"
-        if is_fast and self._whole_rows_pay:
+        products = products_of(self.values)
+        if self._is_wide(products, "GATHER"):
             return self.gram_adjoint_of_whole_rows(H)
-        return products_of(self.values).gram_adjoint(self, H)
+        return products.gram_adjoint(self, H)
 
     def gram_adjoint_of_whole_rows(self, H):
         """Return what ``gram_adjoint`` does, from dense products."""
@@ -225,14 +225,11 @@ class SparseRows:
             gradient[part] = products.gather(1, self.columns[part].long())
         return gradient
 
-    @property
-    def _whole_rows_pay(self):
+    def _is_wide(self, products, name):
         """Whether a dense product takes less time than one by pairs of entries."""
-        products = products_of(self.values)
-        full, half = products.SCATTER, products.SCATTER_HALF
-        if self.values.device.type != "cpu":
-            full, half = products.DEVICE_SCATTER, products.DEVICE_SCATTER_HALF
-        return self.n_components <= (half if self.half else full) * self.width
+        place = "" if self.values.device.type == "cpu" else "DEVICE_"
+        most = getattr(products, place + name)[self.half]
+        return self.n_components <= most * self.width
 
     def _blocks(self):
         return products_torch.blocks(

@@ -51,8 +51,8 @@ def any_gram(request, monkeypatch):
         products = ["torch", "numba"] if find_spec("numba") else ["torch"]
         for name in products:
             module = f"sksparse_rec._numerics.products_{name}"
-            monkeypatch.setattr(f"{module}.SCATTER", 0)
-            monkeypatch.setattr(f"{module}.SCATTER_HALF", 0)
+            monkeypatch.setattr(f"{module}.SCATTER", (0, 0))
+            monkeypatch.setattr(f"{module}.GATHER", (0, 0))
 
 
 @pytest.fixture

@@ -133,6 +133,18 @@ def test_gram_is_symmetric(A, dtype):
     assert (one.diagonal() > 0).all()
 
 
+@pytest.mark.parametrize(("width", "is_wide"), [(1, False), (30, True)])
+def test_wide_rows_are_multiplied_whole(width, is_wide, monkeypatch):
+    whole = []
+    monkeypatch.setattr(
+        SparseRows, "gram_adjoint_of_whole_rows", lambda self, H: whole.append(H)
+    )
+    columns = torch.arange(width, dtype=torch.int32).repeat(4, 1)
+    rows = SparseRows(torch.ones(4, width), columns, 100)
+    rows.gram_adjoint(torch.ones(100, 100))
+    assert bool(whole) == is_wide
+
+
 @pytest.mark.parametrize("m", [1, 2, 50])
 def test_cosines(rng, dtype, m):
     """Users of every kind: without a history, and without a prediction."""
