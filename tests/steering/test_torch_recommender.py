@@ -56,7 +56,9 @@ def test_batches_make_no_difference(planted, module, monkeypatch):
     recommender = TorchRecommender(module).fit(planted.train)
     whole = recommender.transform(planted.train)
     monkeypatch.setattr("sksparse_rec._numerics.module.BATCH", 7)
-    np.testing.assert_allclose(recommender.transform(planted.train), whole, rtol=1e-5)
+    # An entry near zero is a sum of larger ones, which batches round in their own way.
+    batched = recommender.transform(planted.train)
+    np.testing.assert_allclose(batched, whole, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("training", [False, True])
