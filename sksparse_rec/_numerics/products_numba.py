@@ -14,7 +14,7 @@ from sksparse_rec._numerics.optimizer import BETA1, BETA2, EPSILON
 from sksparse_rec._numerics.threads import cut, cut_evenly, n_parts, run_parts
 
 # Entries below which a second thread costs more than it brings.
-WORTH_THREADS = 1 << 16
+WORTH_THREADS = 1 << 20
 # As in ``products_torch``.
 SCATTER = GATHER = 5, 8
 
