@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from sksparse_rec._numerics.compiling import compile_with
-from sksparse_rec._numerics.kernels_numba import nadam
+from sksparse_rec._numerics.kernels_numba import group, nadam
 from sksparse_rec._numerics.optimizer import NAdam
 from sksparse_rec._numerics.products_numba import step_numbers
 from sksparse_rec._numerics.threads import cut, cut_evenly, n_parts, run_parts
@@ -68,7 +68,7 @@ def descend_(state, codes, levels, dY, dvalues, X, learning_rate):
     A latent at a time: its rows of both gradients are summed, used and forgotten.
     """
     columns, values, dvalues, X, sums = _arrays(*codes, dvalues, X, sums_of_longer(dY))
-    groups = _group(columns, len(state.decoder))
+    groups = group(columns.reshape(-1), len(state.decoder))
     level_of = _level_of(levels, columns.shape[1])
     # A tied encoder is the decoder: no rows are left for it.
     parameters = {"encoder": state.decoder[:0]} | state.parameters()
@@ -97,7 +97,7 @@ def products(columns, values, n_components):
     n_rows, width = columns.shape
     columns, values = _arrays(columns, values)
     P = torch.empty(n_rows, n_rows)
-    groups = _group(columns, n_components)
+    groups = group(columns.reshape(-1), n_components)
     bounds = _pair_bounds(n_rows, width, n_components)
     _in_threads(_products, bounds, columns, values, *groups, P.numpy())
     return P
@@ -108,7 +108,7 @@ def products_adjoint(columns, values, n_components, dP):
     n_rows, width = columns.shape
     columns, values = _arrays(columns, values)
     dvalues = torch.empty(n_rows, width)
-    groups = _group(columns, n_components)
+    groups = group(columns.reshape(-1), n_components)
     arguments = columns, values, *groups, *_arrays(dP), dvalues.numpy()
     bounds = _pair_bounds(n_rows, width, n_components)
     _in_threads(_products_adjoint, bounds, *arguments)
@@ -294,23 +294,3 @@ def _products_adjoint(first, last, columns, values, starts, order, dP, dvalues):
                 other, at = order[entry] // width, order[entry] % width
                 total += g[other] * values[other, at]
             dvalues[row, place] = total
-
-
-@_compile
-def _group(columns, n_components):
-    """Flat positions of the entries of each latent, and where each latent starts."""
-    n_rows, width = columns.shape
-    starts = np.zeros(n_components + 1, np.int64)
-    for row in range(n_rows):
-        for place in range(width):
-            starts[columns[row, place] + 1] += 1
-    for latent in range(n_components):
-        starts[latent + 1] += starts[latent]
-    upcoming = starts[:-1].copy()
-    order = np.empty(n_rows * width, np.int64)
-    for row in range(n_rows):
-        for place in range(width):
-            latent = columns[row, place]
-            order[upcoming[latent]] = row * width + place
-            upcoming[latent] += 1
-    return starts, order
