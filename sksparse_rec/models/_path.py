@@ -25,6 +25,10 @@ from sksparse_rec.models._training import (
 
 # The descending run takes this share of the learning rate, without decay.
 DESCENT_RATE = 0.5
+# A level starts from what a fit of it starts from, unless that is more than this share
+# of the components: then from twice the level at most. Multiplying wide rows costs much
+# and brings nothing to entries that the run has trained.
+WIDE_START, WIDE_START_FACTOR = 1 / 8, 2
 # Parameters of a single fit that mean nothing on a path.
 SINGLE_FIT = ("calibration", "checkpoint", "early_stopping", "warm_start")
 
@@ -53,8 +57,7 @@ def fit_path(estimator, X, levels, *, max_iter_per_level):
     models : list of CompressedELSA
     """
     _check_is_no_single_fit(estimator)
-    run = clone(estimator).set_params(
-        n_nonzero=int(levels[0]),
+    run = _at_level(estimator, int(levels[0]), X.shape[1]).set_params(
         learning_rate=DESCENT_RATE * estimator.learning_rate,
         learning_rate_decay=False,
     )
@@ -68,9 +71,8 @@ def fit_path(estimator, X, levels, *, max_iter_per_level):
     train_state(run, X, state, None, n_epochs, generator, item_weights=weights)
     models, anchored = [], starts_at_anchors(run)
     for level in map(int, levels):
-        model = clone(estimator).set_params(
-            n_nonzero=level, max_iter=max_iter_per_level
-        )
+        model = _at_level(estimator, level, X.shape[1])
+        model.set_params(max_iter=max_iter_per_level)
         schedule = schedule_of(model, X.shape[1])
         if anchored:
             lower(state, schedule.start if schedule.n_epochs else level)
@@ -84,8 +86,23 @@ def fit_path(estimator, X, levels, *, max_iter_per_level):
             fitted_attributes(model, settled, popularity, anchors)
             | training_attributes(settled, losses, n_steps)
         )
-        models.append(model.set_params(max_iter=estimator.max_iter))
+        # The model tells what was asked for, not what the path made of it.
+        models.append(
+            model.set_params(
+                max_iter=estimator.max_iter, n_nonzero_start=estimator.n_nonzero_start
+            )
+        )
     return models
+
+
+def _at_level(estimator, level, n_items):
+    """Return a clone that trains a level of the path."""
+    model = clone(estimator).set_params(n_nonzero=level)
+    if starts_at_anchors(model) and model.n_nonzero_start is None:
+        widest = max(WIDE_START_FACTOR * level, int(WIDE_START * model.n_components))
+        start = min(schedule_of(model, n_items).start, widest)
+        model.set_params(n_nonzero_start=start)
+    return model
 
 
 def _check_is_no_single_fit(estimator):
@@ -149,7 +166,9 @@ def compressed_elsa_path(
     **params : dict
         Other parameters of `CompressedELSA`, such as ``max_iter``, ``batch_size`` or
         ``random_state``; not those of a single fit: ``early_stopping``,
-        ``calibration``, ``warm_start``, ``checkpoint``. ``rewind``,
+        ``calibration``, ``warm_start``, ``checkpoint``. ``n_nonzero_start=None`` is
+        twice the level here where more would be over an eighth of ``n_components``.
+        ``rewind``,
         ``popularity_weighting`` and ``verbose`` have no effect, and with
         ``item_weighting`` profiles have to be weighted as `CompressedELSA` does.
 

@@ -17,6 +17,7 @@ from sksparse_rec.datasets import (
     open_interactions,
     save_interactions,
 )
+from sksparse_rec.models import _path
 from sksparse_rec.models._path import fit_path
 
 SMALL = {
@@ -166,14 +167,45 @@ def test_epochs(make, planted, monkeypatch, max_iter, per_level, common):
     )
     assert len(seen) == 4 * (common + 3 * per_level)
     # In common half the rate and the widest pattern; then, for each level, from the
-    # whole rate and what a fit of it starts with.
+    # whole rate and twice its non-zeros.
     assert seen[: 4 * common] == [(0.1, 16)] * 4 * common
     firsts = [seen[4 * (common + level * per_level)] for level in range(3)]
-    assert firsts == [(0.2, 16), (0.2, 12), (0.2, 6)]
+    assert firsts == [(0.2, 16), (0.2, 8), (0.2, 4)]
     assert [model.n_iter_ for model in models] == [per_level] * 3
     assert [model.n_steps_ for model in models] == [4 * per_level] * 3
     for model in models:
         assert (lengths_of(model.item_embeddings_) == model.n_nonzero).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "widths"),
+    [
+        # Three times the level, up to an eighth of the components; then twice it.
+        ({"n_components": 64}, [16, 8, 6]),
+        ({"n_components": 80}, [16, 10, 6]),
+        ({"n_components": 256}, [24, 12, 6]),
+        ({"n_components": 10}, [10, 8, 4]),
+        # What is asked for.
+        ({"n_components": 64, "n_nonzero_start": 9}, [9, 9, 9]),
+        ({"n_components": 64, "n_nonzero_start": 3}, [8, 4, 3]),
+        ({"n_components": 64, "pruning_share": 0}, [8, 4, 2]),
+    ],
+)
+def test_where_levels_start(make, planted, monkeypatch, options, widths):
+    seen = []
+    original = _path.train_state
+
+    def train_state(model, X, state, *args, **kwargs):
+        seen.append(state.rows.width)
+        return original(model, X, state, *args, **kwargs)
+
+    monkeypatch.setattr(_path, "train_state", train_state)
+    fit_path(
+        make(max_iter=3, **options), planted.train, [8, 4, 2], max_iter_per_level=2
+    )
+    common, *levels = seen
+    assert common == widths[0]
+    assert levels == widths
 
 
 def test_lower_levels_do_not_change_the_upper(planted):
