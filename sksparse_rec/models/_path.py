@@ -26,9 +26,9 @@ from sksparse_rec.models._training import (
 # The descending run takes this share of the learning rate, without decay.
 DESCENT_RATE = 0.5
 # A level starts from what a fit of it starts from, unless that is more than this share
-# of the components: then from twice the level at most. Multiplying wide rows costs much
-# and brings nothing to entries that the run has trained.
-WIDE_START, WIDE_START_FACTOR = 1 / 8, 2
+# of the components: then from this multiple of the level at most. Wide rows cost much to
+# multiply and bring nothing to entries that the run has trained.
+WIDE_START, WIDE_START_FACTOR = 1 / 8, 1.5
 # Parameters of a single fit that mean nothing on a path.
 SINGLE_FIT = ("calibration", "checkpoint", "early_stopping", "warm_start")
 
@@ -99,8 +99,8 @@ def _at_level(estimator, level, n_items):
     """Return a clone that trains a level of the path."""
     model = clone(estimator).set_params(n_nonzero=level)
     if starts_at_anchors(model) and model.n_nonzero_start is None:
-        widest = max(WIDE_START_FACTOR * level, int(WIDE_START * model.n_components))
-        start = min(schedule_of(model, n_items).start, widest)
+        widest = max(WIDE_START_FACTOR * level, WIDE_START * model.n_components)
+        start = min(schedule_of(model, n_items).start, int(widest))
         model.set_params(n_nonzero_start=start)
     return model
 
@@ -167,8 +167,8 @@ def compressed_elsa_path(
         Other parameters of `CompressedELSA`, such as ``max_iter``, ``batch_size`` or
         ``random_state``; not those of a single fit: ``early_stopping``,
         ``calibration``, ``warm_start``, ``checkpoint``. ``n_nonzero_start=None`` is
-        twice the level here where more would be over an eighth of ``n_components``.
-        ``rewind``,
+        less than there for wide levels: beyond an eighth of ``n_components`` one and a
+        half times the level at most. ``rewind``,
         ``popularity_weighting`` and ``verbose`` have no effect, and with
         ``item_weighting`` profiles have to be weighted as `CompressedELSA` does.
 

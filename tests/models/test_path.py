@@ -167,10 +167,10 @@ def test_epochs(make, planted, monkeypatch, max_iter, per_level, common):
     )
     assert len(seen) == 4 * (common + 3 * per_level)
     # In common half the rate and the widest pattern; then, for each level, from the
-    # whole rate and twice its non-zeros.
-    assert seen[: 4 * common] == [(0.1, 16)] * 4 * common
+    # whole rate and one and a half times its non-zeros.
+    assert seen[: 4 * common] == [(0.1, 12)] * 4 * common
     firsts = [seen[4 * (common + level * per_level)] for level in range(3)]
-    assert firsts == [(0.2, 16), (0.2, 8), (0.2, 4)]
+    assert firsts == [(0.2, 12), (0.2, 6), (0.2, 3)]
     assert [model.n_iter_ for model in models] == [per_level] * 3
     assert [model.n_steps_ for model in models] == [4 * per_level] * 3
     for model in models:
@@ -180,11 +180,11 @@ def test_epochs(make, planted, monkeypatch, max_iter, per_level, common):
 @pytest.mark.parametrize(
     ("options", "widths"),
     [
-        # Three times the level, up to an eighth of the components; then twice it.
-        ({"n_components": 64}, [16, 8, 6]),
-        ({"n_components": 80}, [16, 10, 6]),
+        # Three times the level up to an eighth of the components, or half as much.
+        ({"n_components": 64}, [12, 8, 6]),
+        ({"n_components": 80}, [12, 10, 6]),
         ({"n_components": 256}, [24, 12, 6]),
-        ({"n_components": 10}, [10, 8, 4]),
+        ({"n_components": 10}, [10, 6, 3]),
         # What is asked for.
         ({"n_components": 64, "n_nonzero_start": 9}, [9, 9, 9]),
         ({"n_components": 64, "n_nonzero_start": 3}, [8, 4, 3]),
