@@ -26,8 +26,8 @@ from sksparse_rec.models._training import (
 # The descending run takes this share of the learning rate, without decay.
 DESCENT_RATE = 0.5
 # A level starts from what a fit of it starts from, unless that is more than this share
-# of the components: then from this multiple of the level at most. Wide rows cost much to
-# multiply and bring nothing to entries that the run has trained.
+# of the components: then from this multiple of the level at most. Wide rows cost much
+# to multiply and bring nothing to entries that the run has trained.
 WIDE_START, WIDE_START_FACTOR = 1 / 8, 1.5
 # Parameters of a single fit that mean nothing on a path.
 SINGLE_FIT = ("calibration", "checkpoint", "early_stopping", "warm_start")
