@@ -27,7 +27,7 @@ def gram_loss(batch, A):
         ⟨x, y⟩ = ‖u‖² − ‖x‖²,      ‖y‖² = u G uᵀ − 2‖u‖² + ‖x‖²,
 
     so a step costs O(nnz(X) n_nonzero + n_users m² + n_items n_nonzero²), whatever
-    n_users × n_items is.
+    n_users × n_items is. Wide rows are multiplied as dense ones, in O(n_items m²).
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """Products of row-sparse matrices in plain torch, on any device.
 
 ``A`` is a ``rows.SparseRows`` of shape (n_items, m); the adjoints are computed at its
-pattern only, so nothing of n_items × m is made. ``products_numba`` has the same
-functions for the CPU.
+pattern only, so of n_items × m no more than a block of rows is made at a time.
+``products_numba`` has the same functions for the CPU.
 """
 
 import torch

@@ -11,7 +11,8 @@ product               shape                 adjoint, read at the stored entries
 ====================  ====================  ======================================
 
 ``m`` is ``n_components``. The adjoint of a row-sparse matrix is computed at its fixed
-pattern only, so its memory is O(n_items × n_nonzero); nothing of n_items × m is made.
+pattern only, so its memory is O(n_items × n_nonzero); of n_items × m no more than a
+block of rows is made at a time.
 ``half`` multiplies dense matrices in bfloat16, which sums in float32.
 """
 
@@ -28,13 +29,13 @@ from sksparse_rec._numerics.threads import cut_evenly, n_parts, run_parts, threa
 # Multiplications below which a second thread costs more than it brings, and those in
 # bfloat16, for which a new thread has more to prepare.
 WORTH_THREADS, WORTH_THREADS_HALF = 1 << 22, 1 << 30
-# Rows that a part of a product has at least.
+# Rows that a part of a product has at least: fewer are summed in another order. In full
+# precision the number of longer parts can change rounding too.
 LEAST_ROWS = 16
 
 
 def multiply(A, B, half):
     """Return ``A @ B``, through bfloat16 if ``half``."""
-    # A part of a few rows would be summed in another order.
     parts = min(n_parts(), max(1, len(A) // LEAST_ROWS))
     work = A.shape[0] * A.shape[1] * B.shape[1]
     if (

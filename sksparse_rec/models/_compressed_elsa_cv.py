@@ -186,6 +186,9 @@ class CompressedELSACV(
     qualifies is selected. The folds share most of their training users, so the
     standard error is a rule of thumb, not a test.
 
+    Wide levels start from fewer non-zeros than a `CompressedELSA` of theirs; see
+    ``n_nonzero_start`` of `compressed_elsa_path`.
+
     Time is that of one path for each fold and one for the refit, which stops at the
     selected level, plus the scoring: every user of a test fold ranks the catalogue once
     for each level, O(n_users × n_items × sum(n_nonzero)) in all. Memory is that of one
