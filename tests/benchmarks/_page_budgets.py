@@ -115,7 +115,7 @@ def _aims(curves):
                         name,
                         label_of(family),
                         f"{largest:,}",
-                        *(_size(n_bytes, largest) for n_bytes in needed),
+                        *(size_beside(n_bytes, largest) for n_bytes in needed),
                     ]
                 )
     if not rows:
@@ -136,10 +136,12 @@ any size, and no less than 97.5 % of it; in brackets, how many times smaller tha
 {table(header, rows, n_texts=2)}"""
 
 
-def _size(n_bytes, largest):
+def size_beside(n_bytes, largest):
+    """Return a number of bytes, and how many times smaller than ``largest`` it is."""
     if n_bytes is None:
         return "none"
-    return f"{n_bytes:,} ({largest / n_bytes:,.0f}×)"
+    times = largest / n_bytes
+    return f"{n_bytes:,} ({times:,.{0 if times >= 1 else 1}f}×)"
 
 
 def _published(curves):
@@ -239,7 +241,10 @@ def _needed(curves, largest):
     rows = [
         [
             label_of(family),
-            *(_size(bytes_needed(curves, family, share), largest) for share in SHARES),
+            *(
+                size_beside(bytes_needed(curves, family, share), largest)
+                for share in SHARES
+            ),
         ]
         for family in curves
         if family not in ("popularity", "ease")

@@ -14,7 +14,7 @@ from _curves import best_dense, bytes_needed, kept_share, make_curves, same_runs
 from _data import Dataset, split_dataset, split_validation
 from _estimators import CodedElsa, Elsa, PrunedElsa
 from _harness import Job, read_records
-from _page_budgets import seeds_note
+from _page_budgets import seeds_note, size_beside
 from _plan import _setting, make_parser, run_jobs, suffix
 from _process import Data
 from _ranking import best_unseen, mean_ndcg
@@ -185,6 +185,19 @@ def record_of(family, seed, scores, *, is_sparse):
         for size, score in scores.items()
     ]
     return {"status": "ok", "family": family, "seed": seed, "points": points}
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "expected"),
+    [
+        (None, "none"),
+        (256, "256 (32×)"),
+        (8192, "8,192 (1×)"),
+        (16384, "16,384 (0.5×)"),
+    ],
+)
+def test_sizes_beside_the_dense_one(n_bytes, expected):
+    assert size_beside(n_bytes, 8192) == expected
 
 
 def test_sizes_are_compared_over_common_seeds():
