@@ -17,7 +17,8 @@ from sksparse_rec._numerics.code_losses import TINY, cosine_loss, neighbor_loss
 from sksparse_rec._numerics.compiling import load_compiled
 from sksparse_rec._numerics.device import to_csr, to_device, to_numpy
 from sksparse_rec._numerics.optimizer import NAdam
-from sksparse_rec._numerics.rows import LEAST_ROWS, multiply, products_of
+from sksparse_rec._numerics.products_dense import LEAST_ROWS, multiply
+from sksparse_rec._numerics.rows import products_of
 
 # Every so many batches have the auxiliary level.
 AUXILIARY_EVERY = 4
@@ -169,7 +170,7 @@ def activations(X, encoder, intercept, half=False):
     """Return ``E x + b`` for every row, (n_rows, m); in bfloat16 if ``half``."""
     if half:
         X, encoder, intercept = (t.bfloat16() for t in (X, encoder, intercept))
-    return multiply(X, encoder.T, False).add_(intercept)
+    return multiply(X, encoder.T, half).add_(intercept)
 
 
 def active(X, encoder, intercept, width, positive, half=False):

@@ -2,7 +2,7 @@
 
 import torch
 
-from sksparse_rec._numerics.rows import multiply
+from sksparse_rec._numerics.products_dense import multiply
 
 # Codes and reconstructions below this length count as zeros: they have no direction,
 # so no gradient either.

@@ -109,6 +109,30 @@ def mirror(part, first, last, G):
 
 
 @_compile
+def whole_rows(part, first, last, bits, columns, block):
+    """Write rows ``first`` to ``last`` with their zeros, rounded to bfloat16.
+
+    ``bits`` are those of float32, of which bfloat16 is the upper half. Ties go to even,
+    as in torch; the NaN that arithmetic makes stays one.
+    """
+    block[first:last] = 0
+    for row in range(first, last):
+        for k in range(bits.shape[1]):
+            b = bits[row, k]
+            # Padding, 0 or -0, shares column 0 with what is stored there.
+            if b & 0x7FFFFFFF != 0:
+                block[row, columns[row, k]] = (b + 0x7FFF + ((b >> 16) & 1)) >> 16
+
+
+@_compile
+def at_pattern(part, first, last, columns, whole, bits):
+    """Write what whole rows of bfloat16 have at the pattern, as float32."""
+    for row in range(first, last):
+        for k in range(columns.shape[1]):
+            bits[row, k] = np.int32(whole[row, columns[row, k]]) << 16
+
+
+@_compile
 def gram_adjoint(part, first, last, values, columns, H, gradient):
     """Write ``A H`` at rows ``first`` to ``last``.
 

@@ -12,8 +12,9 @@ A user whose ``x`` or ``y`` is zero has loss 2 and no gradient.
 
 import torch
 
+from sksparse_rec._numerics.products_dense import multiply
 from sksparse_rec._numerics.products_torch import is_defined, safe_norms
-from sksparse_rec._numerics.rows import multiply, products_of
+from sksparse_rec._numerics.rows import products_of
 
 # Users whose scores are held at once: n_items × USER_BLOCK floats.
 USER_BLOCK = 256

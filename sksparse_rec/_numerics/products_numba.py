@@ -10,13 +10,14 @@ import numpy as np
 import torch
 
 from sksparse_rec._numerics import kernels_numba as kernels
+from sksparse_rec._numerics import products_torch
 from sksparse_rec._numerics.optimizer import BETA1, BETA2, EPSILON
 from sksparse_rec._numerics.threads import cut, cut_evenly, n_parts, run_parts
 
 # Entries below which a second thread costs more than it brings.
 WORTH_THREADS = 1 << 20
 # As in ``products_torch``.
-SCATTER = GATHER = 5, 8
+SCATTER, GATHER = (7, 13), (6, 16)
 
 
 def profiles(rows, batch):
@@ -48,8 +49,13 @@ def gram(rows):
     G = values.new_empty(m, m)
     pairs = rows.cached("pairs", lambda: kernels.pairs_before(columns, m))
     _in_threads(kernels.gram, _by_work(pairs), values.numpy(), columns, G.numpy())
+    return mirror_(G)
+
+
+def mirror_(G):
+    """Copy what is above the diagonal below it; return ``G``."""
     # A row of tiles has one more than there are rows before it.
-    tiles = np.cumsum(np.arange(-(-m // kernels.TILE) + 1))
+    tiles = np.cumsum(np.arange(-(-len(G) // kernels.TILE) + 1))
     _in_threads(kernels.mirror, _by_work(tiles, kernels.TILE**2), G.numpy())
     return G
 
@@ -61,6 +67,29 @@ def gram_adjoint(rows, H):
     arguments = values.numpy(), columns, H.contiguous().numpy(), gradient.numpy()
     _in_threads(kernels.gram_adjoint, _evenly(len(values), rows.width**2), *arguments)
     return gradient
+
+
+def whole_rows(rows, part):
+    """Return some rows with all of their zeros, in bfloat16 if ``rows.half``."""
+    if not _has_halves(rows):
+        return products_torch.whole_rows(rows, part)
+    values, columns = _arrays(rows)
+    bits, columns = values[part].view(torch.int32), columns[part]
+    block = torch.empty(len(bits), rows.n_components, dtype=torch.bfloat16)
+    arguments = bits.numpy(), columns, block.view(torch.int16).numpy()
+    _in_threads(kernels.whole_rows, _evenly(*block.shape), *arguments)
+    return block
+
+
+def at_pattern(rows, part, whole, gradient):
+    """Write what some whole rows have at the pattern into a gradient."""
+    if not _has_halves(rows):
+        products_torch.at_pattern(rows, part, whole, gradient)
+        return
+    _, columns = _arrays(rows)
+    bits = gradient[part].view(torch.int32)
+    arguments = columns[part], whole.view(torch.int16).numpy(), bits.numpy()
+    _in_threads(kernels.at_pattern, _evenly(*bits.shape), *arguments)
 
 
 def cosines_(U, UG, x_squared):
@@ -139,6 +168,11 @@ def _arrays(rows):
         return rows.columns.numpy().astype(dtype)
 
     return rows.values.contiguous(), rows.cached("columns", narrow)
+
+
+def _has_halves(rows):
+    """Whether bfloat16 is the upper half of the values."""
+    return rows.half and rows.values.dtype == torch.float32
 
 
 def _starts(sorted_labels, n_labels):

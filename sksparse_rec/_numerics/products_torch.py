@@ -119,6 +119,25 @@ def gram_adjoint(rows, H):
     return gradient
 
 
+def whole_rows(rows, part):
+    """Return some rows with all of their zeros, in bfloat16 if ``rows.half``."""
+    values, columns = rows.values[part], rows.columns[part].long()
+    block = values.new_zeros(len(values), rows.n_components)
+    # Adding, as padding shares column 0 with what is stored there.
+    block.scatter_add_(1, columns, values)
+    return block.bfloat16() if rows.half else block
+
+
+def at_pattern(rows, part, whole, gradient):
+    """Write what some whole rows have at the pattern into a gradient."""
+    gradient[part] = whole.gather(1, rows.columns[part].long())
+
+
+def mirror_(G):
+    """Copy what is above the diagonal below it; return ``G``."""
+    return G.triu_().add_(G.triu(1).T)
+
+
 def cosines_(U, UG, x_squared):
     """Return cosines of histories with their predictions, and gradients of the loss.
 

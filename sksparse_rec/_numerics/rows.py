@@ -24,46 +24,7 @@ from torch.nn.functional import embedding_bag
 
 from sksparse_rec._numerics import products_torch
 from sksparse_rec._numerics.compiling import load_compiled
-from sksparse_rec._numerics.threads import cut_evenly, n_parts, run_parts, thread_count
-
-# Multiplications below which a second thread costs more than it brings, and those in
-# bfloat16, for which a new thread has more to prepare.
-WORTH_THREADS, WORTH_THREADS_HALF = 1 << 22, 1 << 30
-# Rows that a part of a product has at least: fewer are summed in another order. In full
-# precision the number of longer parts can change rounding too.
-LEAST_ROWS = 16
-
-
-def multiply(A, B, half):
-    """Return ``A @ B``, through bfloat16 if ``half``."""
-    parts = min(n_parts(), max(1, len(A) // LEAST_ROWS))
-    work = A.shape[0] * A.shape[1] * B.shape[1]
-    if (
-        parts == torch.get_num_threads()
-        or work < (WORTH_THREADS_HALF if half else WORTH_THREADS)
-        or A.device.type != "cpu"
-    ):
-        return (A.bfloat16() @ B.bfloat16()).to(A.dtype) if half else A @ B
-    C = A.new_empty(A.shape[0], B.shape[1])
-    if half:
-        halved = torch.empty_like(B, dtype=torch.bfloat16)
-        _in_parts(lambda rows: halved[rows].copy_(B[rows]), len(B), parts)
-        _in_parts(
-            lambda rows: C[rows].copy_(A[rows].bfloat16() @ halved), len(A), parts
-        )
-    else:
-        _in_parts(lambda rows: torch.mm(A[rows], B, out=C[rows]), len(A), parts)
-    return C
-
-
-def _in_parts(function, n_rows, parts):
-    """Call a function of torch for slices of rows, on one thread each."""
-
-    def call(part, first, last):
-        with thread_count(1):
-            function(slice(first, last))
-
-    run_parts(call, cut_evenly(n_rows, parts))
+from sksparse_rec._numerics.products_dense import add_gram_, multiply
 
 
 @cache
@@ -207,9 +168,8 @@ class SparseRows:
             return products.gram(self)
         G = self.values.new_zeros(self.n_components, self.n_components)
         for part in self._blocks():
-            block = self._whole_rows(part)
-            G += multiply(block.T, block, self.half)
-        return G
+            add_gram_(G, products.whole_rows(self, part))
+        return products.mirror_(G)
 
     def gram_adjoint(self, H):
         """Return ``A H`` at the pattern."""
@@ -220,10 +180,12 @@ class SparseRows:
 
     def gram_adjoint_of_whole_rows(self, H):
         """Return what ``gram_adjoint`` does, from dense products."""
+        products = products_of(self.values)
+        H = H.bfloat16() if self.half else H
         gradient = torch.empty_like(self.values)
         for part in self._blocks():
-            products = multiply(self._whole_rows(part), H, self.half)
-            gradient[part] = products.gather(1, self.columns[part].long())
+            AH = multiply(products.whole_rows(self, part), H, self.half)
+            products.at_pattern(self, part, AH, gradient)
         return gradient
 
     def _is_wide(self, products, name):
@@ -233,16 +195,10 @@ class SparseRows:
         return self.n_components <= most * self.width
 
     def _blocks(self):
-        return products_torch.blocks(
-            len(self.values), self.n_components, self.values.device
-        )
-
-    def _whole_rows(self, part):
-        """Return some rows with all of their zeros."""
-        values, columns = self.values[part], self.columns[part].long()
-        block = values.new_zeros(len(values), self.n_components)
-        # Adding, as padding shares column 0 with what is stored there.
-        return block.scatter_add_(1, columns, values)
+        m, device = self.n_components, self.values.device
+        # On a CPU dense products want longer blocks than look-ups.
+        size = m // 4 if device.type == "cpu" else m
+        return products_torch.blocks(len(self.values), size, device)
 
     def scores(self, UT):
         """Return ``A Uᵀ``, shape (n_items, n_users), from ``UT`` (m, n_users)."""

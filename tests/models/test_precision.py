@@ -7,8 +7,9 @@ import torch
 from joblib import Parallel, delayed, parallel_config
 from sklearn.utils._param_validation import InvalidParameterError
 
-from sksparse_rec._numerics import elsa
-from sksparse_rec._numerics.rows import multiply
+from sksparse_rec._numerics import elsa, products_dense
+from sksparse_rec._numerics.products_dense import multiply
+from sksparse_rec._numerics.rows import load_compiled_products
 from sksparse_rec._numerics.threads import n_parts
 from sksparse_rec.datasets import make_interactions
 from sksparse_rec.models import _resources, _training
@@ -124,10 +125,14 @@ def seen(monkeypatch):
     return seen
 
 
-@pytest.fixture(scope="module")
-def worth():
-    """Interactions with products that are worth a second thread."""
-    return sp.csr_array(make_interactions(600, 300, 12_000, random_state=0))
+@pytest.fixture
+def threads_everywhere(monkeypatch):
+    """Let every product have threads, whatever its size."""
+    monkeypatch.setattr(products_dense, "WORTH_THREADS", 0)
+    monkeypatch.setattr(products_dense, "WORTH_THREADS_HALF", 0)
+    numba = load_compiled_products()
+    if numba is not None:
+        monkeypatch.setattr(numba, "WORTH_THREADS", 1)
 
 
 @pytest.mark.parametrize("n_jobs", [None, 1, 2])
@@ -197,11 +202,13 @@ def test_one_thread_among_the_workers_of_joblib(make, tiny, two_cores, seen):
     assert {parts for parts, _ in seen} == {2}
 
 
+@pytest.mark.usefixtures("threads_everywhere")
 @pytest.mark.parametrize("options", WAYS.values(), ids=WAYS)
-def test_the_model_does_not_depend_on_the_threads(make, worth, options):
+def test_the_model_does_not_depend_on_the_threads(make, options):
+    X = sp.csr_array(make_interactions(600, 300, 12_000, random_state=0))
     size = {"n_components": 128, "batch_size": 600, "max_iter": 3}
     first, second = (
-        make(**size | options, n_jobs=n_jobs, precision="float64").fit(worth)
+        make(**size | options, n_jobs=n_jobs, precision="float64").fit(X)
         for n_jobs in (1, 2)
     )
     np.testing.assert_allclose(first.loss_curve_, second.loss_curve_, atol=1e-5)

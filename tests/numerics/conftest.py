@@ -22,8 +22,9 @@ def rng():
 def small_blocks(monkeypatch):
     """Make every blocked loop of the products and the relu loss go round often."""
     products = "sksparse_rec._numerics.products_torch"
-    monkeypatch.setattr(f"{products}.BLOCK_ENTRIES", 8)
+    monkeypatch.setattr(f"{products}.BLOCK_ENTRIES", 3)
     monkeypatch.setattr(f"{products}.DEVICE_BLOCK_ENTRIES", 8)
+    monkeypatch.setattr("sksparse_rec._numerics.products_dense.STRIP", 4)
     monkeypatch.setattr("sksparse_rec._numerics.losses.USER_BLOCK", 3)
 
 

@@ -1,5 +1,7 @@
 """Compiled products against plain torch, on rows too wide for the small problems."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -131,6 +133,83 @@ def test_gram_is_symmetric(A, dtype):
     assert_array_equal(one, one.T)
     assert_array_equal(one, three)
     assert (one.diagonal() > 0).all()
+
+
+@pytest.mark.parametrize("n_components", [64], indirect=True)
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("part", [slice(0, N_ITEMS), slice(3, 7)], ids=str)
+def test_whole_rows(A, half, part):
+    """The rows as dense ones, rounded as torch rounds."""
+    rows = replace(A, half=half)
+    dense = torch.zeros(N_ITEMS, A.n_components, dtype=A.values.dtype)
+    for row, columns, values in zip(dense, A.columns, A.values, strict=True):
+        row.index_add_(0, columns, values)
+    expected = dense[part].bfloat16() if half else dense[part]
+    for products in (products_numba, products_torch):
+        for n_threads in (1, 3):
+            with thread_count(n_threads):
+                result = products.whole_rows(rows, part)
+            assert result.dtype == expected.dtype
+            assert torch.equal(result, expected)
+
+
+@pytest.mark.parametrize("products", [products_numba, products_torch])
+def test_whole_rows_round_ties_to_even(products):
+    """And the other way nothing is lost; padding of -0 hides no stored column 0."""
+    ulp = 2.0**-7  # of bfloat16, between 1 and 2
+    values = [[1 + ulp / 2, -1 - 3 * ulp / 2, 1 + 5 * ulp / 8, 1e-40], [-3, -0.0, 0, 0]]
+    columns = [[0, 1, 2, 3], [0, 0, 0, 0]]
+    rows = SparseRows(
+        torch.tensor(values), torch.tensor(columns, dtype=torch.int32), 5, half=True
+    )
+    whole = products.whole_rows(rows, slice(0, 2))
+    tiny = torch.tensor(1e-40).bfloat16().item()
+    expected = [[1, -1 - 2 * ulp, 1 + ulp, tiny, 0], [-3, 0, 0, 0, 0]]
+    assert_array_equal(whole.float(), torch.tensor(expected))
+    gradient = torch.empty(2, 4)
+    products.at_pattern(rows, slice(0, 2), whole, gradient)
+    assert_array_equal(gradient[0], torch.tensor(expected[0][:4]))
+    assert_array_equal(gradient[1], torch.full((4,), -3.0))
+
+
+@pytest.mark.parametrize("products", [products_numba, products_torch])
+def test_whole_rows_hide_nothing(products):
+    """What a diverging fit has made reaches the loss, through bfloat16 too."""
+    values = torch.tensor([[torch.inf, -torch.inf, torch.nan, -torch.nan]])
+    columns = torch.arange(4, dtype=torch.int32)[None]
+    rows = SparseRows(values, columns, 4, half=True)
+    whole = products.whole_rows(rows, slice(0, 1))
+    assert_array_equal(whole.float(), values)
+    gradient = torch.empty(1, 4)
+    products.at_pattern(rows, slice(0, 1), whole, gradient)
+    assert_array_equal(gradient, values)
+
+
+@pytest.mark.parametrize("n_components", [64], indirect=True)
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("part", [slice(0, N_ITEMS), slice(3, 7)], ids=str)
+def test_at_pattern(A, rng, half, part):
+    """Reads whole rows at the entries, and writes no others."""
+    rows = replace(A, half=half)
+    whole = torch.from_numpy(rng.normal(size=(N_ITEMS, A.n_components)))
+    whole = whole.to(torch.bfloat16 if half else A.values.dtype)
+    before = torch.full_like(A.values, 7)
+    expected = before.clone()
+    expected[part] = whole.to(A.values.dtype).gather(1, A.columns.long())[part]
+    for products in (products_numba, products_torch):
+        for n_threads in (1, 3):
+            gradient = before.clone()
+            with thread_count(n_threads):
+                products.at_pattern(rows, part, whole[part], gradient)
+            assert_array_equal(gradient, expected)
+
+
+@pytest.mark.parametrize("m", [1, 16, 33])
+def test_mirror(rng, m):
+    G = torch.from_numpy(rng.normal(size=(m, m)))
+    expected = G.triu() + G.triu(1).T
+    for products in (products_numba, products_torch):
+        assert_array_equal(products.mirror_(G.clone()), expected)
 
 
 @pytest.mark.parametrize(("width", "is_wide"), [(1, False), (30, True)])

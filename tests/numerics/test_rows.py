@@ -3,12 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_allclose
 
-from sksparse_rec._numerics import rows as rows_module
 from sksparse_rec._numerics.products_torch import tangent_, unit_rows
-from sksparse_rec._numerics.rows import DenseRows, SparseRows, multiply
-from sksparse_rec._numerics.threads import run_parts, thread_count
+from sksparse_rec._numerics.rows import DenseRows, SparseRows
 
 pytestmark = pytest.mark.usefixtures("any_blocks", "any_products", "any_gram")
 
@@ -91,67 +89,6 @@ def test_adjoints_are_adjoint(rows, batch, rng):
         (profiles_adjoint(rows, batch, dU) * rows.values).sum(),
         (rows.profiles(batch) * dU).sum(),
     )
-
-
-@pytest.fixture
-def parts_run(monkeypatch):
-    """Numbers of the parts that products are cut into, as they are run."""
-    seen = []
-
-    def record(function, bounds):
-        seen.append(len(bounds) - 1)
-        return run_parts(function, bounds)
-
-    monkeypatch.setattr(rows_module, "run_parts", record)
-    return seen
-
-
-@pytest.mark.parametrize("half", [False, True])
-@pytest.mark.parametrize("transposed", [False, True])
-@pytest.mark.parametrize(
-    ("n_rows", "n", "n_parts"), [(31, 8, 1), (40, 2, 2), (60, 8, 3), (90, 2, 5)]
-)
-def test_multiply_in_threads(
-    rng, monkeypatch, parts_run, half, transposed, n_rows, n, n_parts
-):
-    """It is the product of one thread, and leaves torch's count as it was."""
-    monkeypatch.setattr(rows_module, "WORTH_THREADS", 0)
-    monkeypatch.setattr(rows_module, "WORTH_THREADS_HALF", 0)
-    A, B = (
-        torch.from_numpy(rng.normal(size=size)).float()
-        for size in [(n_rows, n), (n, 7)]
-    )
-    if transposed:
-        A = A.T.contiguous().T
-    expected = (A.bfloat16() @ B.bfloat16()).float() if half else A @ B
-    before = torch.get_num_threads()
-    with thread_count(5, intra_op=4):
-        result = multiply(A, B, half)
-        assert torch.get_num_threads() == 4
-    assert torch.get_num_threads() == before
-    assert_array_equal(result, expected)
-    assert half == (abs(result - A @ B) > 1e-4).any()
-    # In bfloat16 the one side is converted in parts first.
-    assert parts_run == [n_parts] * (1 + half)
-
-
-@pytest.mark.parametrize("half", [False, True])
-def test_where_threads_are_worth_it(rng, monkeypatch, parts_run, half):
-    """From a number of multiplications on, and where torch has no threads itself."""
-    A = torch.from_numpy(rng.normal(size=(64, 8))).float()
-    own, other = "WORTH_THREADS", "WORTH_THREADS_HALF"
-    own, other = (other, own) if half else (own, other)
-    monkeypatch.setattr(rows_module, other, 0)
-    for worth, intra_op, is_cut in [
-        (64 * 8 * 8 + 1, 1, False),
-        (64 * 8 * 8, 1, True),
-        (0, 3, False),
-    ]:
-        monkeypatch.setattr(rows_module, own, worth)
-        parts_run.clear()
-        with thread_count(3, intra_op=intra_op):
-            multiply(A, A[:8], half)
-        assert bool(parts_run) == is_cut
 
 
 def test_take_selects_rows(rows, dense, densify):
