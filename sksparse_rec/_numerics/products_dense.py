@@ -7,7 +7,7 @@ import torch
 from sksparse_rec._numerics.threads import cut_evenly, n_parts, run_parts, thread_count
 
 # Multiplications below which a second thread costs more than it brings, and those in
-# bfloat16, for which a new thread has more to prepare.
+# bfloat16, for which a thread has more to prepare.
 WORTH_THREADS, WORTH_THREADS_HALF = 1 << 27, 1 << 30
 # Rows that a part of a product has at least: fewer are summed in another order. In full
 # precision the number of longer parts can change rounding too.

@@ -1,7 +1,8 @@
 """How many threads compute, and work cut into a part for each of them."""
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from os import getpid
 from threading import Lock, local
 
 import numpy as np
@@ -22,6 +23,8 @@ def thread_count(n_threads, intra_op=None):
         yield
         return
     own = n_threads if intra_op is None else intra_op
+    # Its threads start when they are first asked for.
+    pool = ThreadPoolExecutor(n_threads - 1) if n_threads > 1 else None
     with _counts.lock:
         # A thread takes the count of the process when it first asks for it, and would
         # take what another thread has made of that by then.
@@ -31,15 +34,20 @@ def thread_count(n_threads, intra_op=None):
         _counts.inside += 1
         outer = vars(_counts.own).copy()
         _counts.own.intra_op, _counts.own.n_parts = own, n_threads
+        _counts.own.pool, _counts.own.process = pool, getpid()
         torch.set_num_threads(own)
     try:
         yield
     finally:
-        with _counts.lock:
-            _counts.inside -= 1
-            vars(_counts.own).clear()
-            vars(_counts.own).update(outer)
-            torch.set_num_threads(outer.get("intra_op", _counts.before))
+        try:
+            with _counts.lock:
+                _counts.inside -= 1
+                vars(_counts.own).clear()
+                vars(_counts.own).update(outer)
+                torch.set_num_threads(outer.get("intra_op", _counts.before))
+        finally:
+            if pool is not None:
+                pool.shutdown()
 
 
 class _ThreadCounts:
@@ -75,19 +83,32 @@ def cut_evenly(n_things, n_parts):
 def run_parts(function, bounds):
     """Call ``function(part, first, last)`` for every part, all at once.
 
-    The first part runs in the calling thread and every other one in a new one. Unlike
-    the threads of OpenMP they sleep while they wait, so that a busy machine slows them
-    down no more than in proportion. The function releases the GIL.
+    The first part runs in the calling thread and every other one in one of the threads
+    of ``thread_count``, or outside it in a new one. Unlike the threads of OpenMP they
+    sleep while they wait, so that a busy machine slows them down no more than in
+    proportion. The function releases the GIL.
     """
     if len(bounds) == 2:
         function(0, *bounds)
         return
-    # A pool of its own: one that outlives the call would not survive a fork.
-    with ThreadPoolExecutor(len(bounds) - 2) as pool:
-        parts = [
-            pool.submit(function, part, *bounds[part : part + 2])
-            for part in range(1, len(bounds) - 1)
-        ]
+    pool = getattr(_counts.own, "pool", None)
+    # The threads of a pool do not survive a fork.
+    if pool is None or _counts.own.process != getpid():
+        with ThreadPoolExecutor(len(bounds) - 2) as pool:
+            _run_in(pool, function, bounds)
+    else:
+        _run_in(pool, function, bounds)
+
+
+def _run_in(pool, function, bounds):
+    parts = [
+        pool.submit(function, part, *bounds[part : part + 2])
+        for part in range(1, len(bounds) - 1)
+    ]
+    try:
         function(0, *bounds[:2])
+    finally:
+        # Whoever catches an error may go on with what the other parts write.
+        wait(parts)
     for part in parts:
         part.result()

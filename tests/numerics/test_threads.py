@@ -1,11 +1,14 @@
 """Thread counts that are restored, and work cut into parts."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from time import sleep
 
 import numpy as np
 import pytest
 import torch
 
+from sksparse_rec._numerics import threads as threads_module
 from sksparse_rec._numerics.threads import (
     cut,
     cut_evenly,
@@ -122,6 +125,13 @@ def test_even_parts_differ_by_one_thing_at_most(n_things, n):
     assert 0 <= sizes.min() <= sizes.max() <= sizes.min() + 1
 
 
+@pytest.fixture(params=[None, 3], ids=["outside a block", "within a block"])
+def maybe_block(request):
+    with thread_count(request.param):
+        yield
+
+
+@pytest.mark.usefixtures("maybe_block")
 def test_run_parts_runs_all_parts_at_once():
     seen, threads = [], {}
     barrier = threading.Barrier(3, timeout=10)
@@ -137,18 +147,97 @@ def test_run_parts_runs_all_parts_at_once():
     assert threads[0] == threading.get_ident()
 
 
-@pytest.mark.parametrize("broken", [0, 1])
+@pytest.mark.usefixtures("maybe_block")
+@pytest.mark.parametrize("broken", [0, 1, 2])
 def test_run_parts_raises_what_a_part_raises(broken):
+    """When the other parts are done, and no later call suffers from it."""
     done = []
 
     def work(part, first, last):
         if part == broken:
             raise KeyError(first)
+        sleep(0.1)
         done.append(part)
 
-    with pytest.raises(KeyError, match=str(4 * broken)):
-        run_parts(work, [0, 4, 8])
-    assert done == [1 - broken]
+    for _ in range(2):
+        with pytest.raises(KeyError, match=str(4 * broken)):
+            run_parts(work, [0, 4, 8, 12])
+        assert sorted(done) == sorted({0, 1, 2} - {broken})
+        done.clear()
+
+
+@pytest.fixture
+def workers():
+    """The threads that parts run in, and a function that runs two parts."""
+    seen = []
+
+    def work(part, first, last):
+        seen.append(threading.current_thread())
+
+    return seen, lambda: run_parts(work, [0, 1, 2])
+
+
+def test_threads_live_as_long_as_a_block(workers):
+    """And are used again within it, but for blocks within."""
+    seen, run = workers
+
+    def block():
+        with thread_count(2):
+            for _ in range(3):
+                run()
+            with thread_count(1), thread_count(2):
+                run()
+            run()
+            assert len({thread for thread in seen if thread.is_alive()}) == 2
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        block()
+    assert len(set(seen)) == 3
+    assert [thread for thread in set(seen) if thread.is_alive()] == [
+        threading.current_thread()
+    ]
+
+
+def test_more_parts_than_threads():
+    """They take turns."""
+    seen, bounds = [], [0, 1, 2, 3, 4]
+
+    def work(*part):
+        sleep(0.05)
+        seen.append((*part, threading.get_ident()))
+
+    with thread_count(2):
+        run_parts(work, bounds)
+    assert sorted(part[:3] for part in seen) == [(n, n, n + 1) for n in range(4)]
+    assert len({part[3] for part in seen}) == 2
+
+
+def test_counts_are_restored_when_the_end_of_a_block_is_interrupted(
+    workers, monkeypatch
+):
+    def interrupt(pool):
+        raise KeyboardInterrupt
+
+    _, run = workers
+    before = torch.get_num_threads()
+    with monkeypatch.context() as patch:
+        patch.setattr(ThreadPoolExecutor, "shutdown", interrupt)
+        with pytest.raises(KeyboardInterrupt), thread_count(before + 1):
+            run()
+    assert (n_parts(), torch.get_num_threads()) == (before, before)
+    run()
+
+
+def test_a_process_does_not_wait_for_threads_of_its_parent(workers, monkeypatch):
+    """In a fork there is the pool, but none of its threads."""
+    seen, run = workers
+    with thread_count(2):
+        run()
+        first = set(seen)
+        monkeypatch.setattr(threads_module, "getpid", lambda: -1)
+        run()
+        assert len(set(seen) - first) == 1
 
 
 def test_a_block_is_not_changed_by_one_that_ends_elsewhere(threads):
