@@ -174,6 +174,26 @@ def test_ways_to_products(monkeypatch, half, n_components, ways):
     assert list(dict.fromkeys(taken)) == ways
 
 
+def test_blocks_of_whole_rows(monkeypatch):
+    """They hold as many entries on a device as other temporaries there."""
+    parts, whole_rows = [], products_torch.whole_rows
+
+    def record(rows, part):
+        parts.append(part)
+        return whole_rows(rows, part)
+
+    monkeypatch.setattr(products_torch, "whole_rows", record)
+    monkeypatch.setattr(products_torch, "DEVICE_BLOCK_ENTRIES", 4 * N_COMPONENTS)
+    columns = torch.zeros(N_ITEMS, WIDTH, dtype=torch.int32, device=CUDA)
+    values = torch.ones(N_ITEMS, WIDTH, device=CUDA)
+    rows = SparseRows(values, columns, N_COMPONENTS, half=True)
+    H = torch.ones(N_COMPONENTS, N_COMPONENTS, device=CUDA)
+    for product in (rows.gram, lambda: rows.gram_adjoint(H)):
+        parts.clear()
+        product()
+        assert parts == [slice(0, 4), slice(4, 8), slice(8, 12)]
+
+
 @pytest.mark.parametrize("kind", LOSSES)
 def test_losses(kind, rows, batch):
     loss, gradient = LOSSES[kind](batch, rows)
