@@ -62,6 +62,11 @@ def make_generator(seed):
     return torch.Generator(device="cpu").manual_seed(seed)
 
 
+def copy_generator(generator):
+    """Return a generator that draws what this one would draw next."""
+    return torch.Generator(device="cpu").set_state(generator.get_state())
+
+
 def generator_state(generator):
     """Return the state of a generator as an array of bytes."""
     return generator.get_state().numpy()

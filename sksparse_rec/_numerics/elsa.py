@@ -17,6 +17,7 @@ from sksparse_rec._numerics.encoding import encode_columns
 from sksparse_rec._numerics.losses import LOSSES
 from sksparse_rec._numerics.pruning import n_nonzero_at, prune
 from sksparse_rec._numerics.rows import DenseRows, SparseRows, products_of
+from sksparse_rec._numerics.state import TrainingState
 from sksparse_rec._numerics.threads import n_parts, thread_count
 from sksparse_rec._numerics.training import learning_rate_at, run_epochs
 from sksparse_rec._sparse import places_in_rows, row_indices
@@ -93,18 +94,20 @@ def admit_items(state, X, popularity, setting, item_weights=None):
         state.initial[where] = rows.values[where]
 
 
-def lower(state, n_nonzero):
-    """Keep each row's ``n_nonzero`` entries of largest initial value, in place.
+def lowered(state, n_nonzero):
+    """Return a copy with each row's ``n_nonzero`` entries of largest initial value.
 
     Values and moments stay as they are trained.
     """
     if n_nonzero >= state.rows.width:
-        return
+        return state.copy()
     by_initial = state.rows.with_values(state.initial)
-    rows, values, state.optimizer = prune(
-        by_initial, n_nonzero, state.rows.values, state.optimizer
+    rows, values, optimizer = prune(
+        by_initial, n_nonzero, state.rows.values, replace(state.optimizer)
     )
-    state.rows, state.initial = rows.with_values(values), rows.values
+    return TrainingState(
+        rows.with_values(values), optimizer, rows.values, state.n_epochs
+    )
 
 
 def train(
@@ -116,6 +119,7 @@ def train(
     generator,
     *,
     item_weights=None,
+    before_step=None,
     on_epoch_begin=None,
     on_epoch_end=None,
     after_epoch=None,
@@ -133,6 +137,8 @@ def train(
     generator : torch.Generator
     item_weights : ndarray of shape (n_items,), default=None
         What an interaction counts.
+    before_step : callable, default=None
+        ``before_step()`` ends the training where it raises.
     on_epoch_begin, on_epoch_end : callable, default=None
         See ``training.run_epochs``.
     after_epoch : callable, default=None
@@ -152,6 +158,8 @@ def train(
 
     def step(batch):
         nonlocal seen
+        if before_step is not None:
+            before_step()
         progress = state.n_epochs + seen / X.shape[0]
         seen += batch.n_users
         rate = learning_rate_at(progress, setting.learning_rate, setting.n_decay_epochs)

@@ -56,8 +56,8 @@ class CompressedELSACV(
     r"""Compressed ELSA whose number of non-zeros is chosen on held-out users.
 
     Trains the whole path of sparsity levels once for each fold of users, scores every
-    level on the users left out, selects one by ``rule``, and trains the path down to it
-    on all users. Use it in place of `sklearn.model_selection.GridSearchCV` over
+    level on the users left out, selects one by ``rule``, and trains that one on all
+    users. Use it in place of `sklearn.model_selection.GridSearchCV` over
     ``n_nonzero``, at a fraction of the cost, and where what is asked for is "the
     smallest embeddings that are good enough" or "what fits in 64 bytes an item". The
     fitted estimator has the methods of the model that it selects, ``partial_fit``
@@ -120,7 +120,8 @@ class CompressedELSACV(
         "cpu", "cuda", "cuda:1" or "mps" (untested); "auto" takes CUDA where there is
         one.
     n_jobs : int or None, default=None
-        Threads of the training; folds are trained one after the other.
+        Threads of the training, shared among levels that are trained at once; folds are
+        trained one after the other.
     random_state : int, RandomState instance or None, default=None
         Anchors, batches and samples of every training. It does not shuffle the folds.
     verbose : int, default=0
@@ -189,10 +190,10 @@ class CompressedELSACV(
     Wide levels start from fewer non-zeros than a `CompressedELSA` of theirs; see
     ``n_nonzero_start`` of `compressed_elsa_path`.
 
-    Time is that of one path for each fold and one for the refit, which stops at the
-    selected level, plus the scoring: every user of a test fold ranks the catalogue once
-    for each level, O(n_users × n_items × sum(n_nonzero)) in all. Memory is that of one
-    path, beside a copy of the training rows of a fold.
+    Time is that of one path for each fold and, for the refit, of one that has the
+    selected level alone, plus the scoring: every user of a test fold ranks the
+    catalogue once for each level, O(n_users × n_items × sum(n_nonzero)) in all. Memory
+    is that of one path, beside a copy of the training rows of a fold.
 
     References
     ----------
@@ -321,7 +322,7 @@ class CompressedELSACV(
             )
             scores = self._score_folds(X, y, grid)
             best = select_level(scores, self.rule)
-            model = self._train(X, grid[: best + 1], len(grid))[-1]
+            (model,) = self._train(X, grid[best : best + 1], grid)
             self._complete(model, X, y)
             self._publish(model, grid, scores, best)
         self._keep_interactions(X)
@@ -334,7 +335,7 @@ class CompressedELSACV(
         _check_rule_has_folds(self.rule, len(folds))
         scores = np.empty((len(grid), len(folds)))
         for fold, (train, test) in enumerate(folds):
-            models = self._train(X[train], grid, len(grid))
+            models = self._train(X[train], grid, grid)
             y_test = _rows_of(y, test)
             scores[:, fold] = [scorer(model, X[test], y_test) for model in models]
             _check_scores(scores[:, fold], grid, fold)
@@ -344,14 +345,19 @@ class CompressedELSACV(
                 logger.info("fold %d of %d: %s", fold + 1, len(folds), found)
         return scores
 
-    def _train(self, X, levels, n_levels):
-        """Return a model for each level; there is no path to a single one."""
+    def _train(self, X, levels, grid):
+        """Return a model for each of some levels of the grid.
+
+        There is no path to a grid of a single one.
+        """
         passed_on = {name: getattr(self, name) for name in PASSED_ON}
         estimator = CompressedELSA(**passed_on)
-        if n_levels == 1:
-            return [estimator.set_params(n_nonzero=int(levels[0])).fit(X)]
+        if len(grid) == 1:
+            return [estimator.set_params(n_nonzero=int(grid[0])).fit(X)]
         per_level = self.max_iter_per_level
-        return fit_path(estimator, X, levels, max_iter_per_level=per_level)
+        return fit_path(
+            estimator, X, levels, max_iter_per_level=per_level, largest=grid[0]
+        )
 
     def _complete(self, model, X, y):
         """Tell the selected model what only this estimator has seen."""

@@ -94,6 +94,14 @@ def schedule_of(estimator, n_items):
     )
 
 
+def n_threads_of(estimator, X):
+    """Return the threads of a training."""
+    n_users = min(batch_size_of(estimator, *X.shape), X.shape[0])
+    n_components = estimator.n_components
+    work = n_users * n_components * min(n_components, X.shape[1])
+    return thread_count_for(estimator.n_jobs, work)
+
+
 def start_state(estimator, X, popularity, generator):
     """Return the state before training, and the anchors (-1 where there is none)."""
     setting = setting_of(estimator, *X.shape)
@@ -101,7 +109,7 @@ def start_state(estimator, X, popularity, generator):
     n_components = estimator.n_components
     anchors = np.full(n_components, -1)
     if starts_at_anchors(estimator):
-        with thread_count(_n_threads(estimator, X)):
+        with thread_count(n_threads_of(estimator, X)):
             rows, drawn = start_from_anchors(
                 X,
                 popularity,
@@ -136,7 +144,7 @@ def train_state(estimator, X, state, schedule, n_epochs, generator, **options):
 def calibrate_items(estimator, X, X_held_out, embeddings, item_weights):
     """Return the slopes and intercepts of ``calibration.calibrate``."""
     X, X_held_out = (scale_columns(part, item_weights) for part in (X, X_held_out))
-    with thread_count(_n_threads(estimator, X)):
+    with thread_count(n_threads_of(estimator, X)):
         return calibrate(X, X_held_out, embeddings)
 
 
@@ -146,14 +154,7 @@ def _thread_counts(estimator, X, rows):
     Compiled products bring threads of their own, and torch's would only wait beside
     them. Dense rows, from which training starts, are torch's work.
     """
-    n_threads = _n_threads(estimator, X)
+    n_threads = n_threads_of(estimator, X)
     if isinstance(rows, SparseRows) and products_of(rows.values) is not products_torch:
         return n_threads, 1
     return n_threads, n_threads
-
-
-def _n_threads(estimator, X):
-    n_users = min(batch_size_of(estimator, *X.shape), X.shape[0])
-    n_components = estimator.n_components
-    work = n_users * n_components * min(n_components, X.shape[1])
-    return thread_count_for(estimator.n_jobs, work)

@@ -131,7 +131,7 @@ class CodedElsa(PrunedElsa):
 
 
 class ElsaPath:
-    """All levels of one descending run."""
+    """All levels of one path."""
 
     def __init__(self, task):
         self.levels = sorted(task["sizes"], reverse=True)
@@ -145,7 +145,7 @@ class ElsaPath:
         """Nothing is chosen before training."""
 
     def fit(self, data):
-        """Train from the largest level down."""
+        """Train all levels."""
         # Not a public name: compressed_elsa_path gives matrices, this estimators.
         from sksparse_rec.models._path import fit_path
 

@@ -1,16 +1,19 @@
-"""The path: every level from one descending run."""
+"""The path: every level from one common run."""
 
 import pickle
+import threading
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import torch
 from sklearn import config_context
 from sklearn.utils._param_validation import InvalidParameterError
 
 from sksparse_rec import CompressedELSA, compressed_elsa_path
 from sksparse_rec._numerics import elsa
+from sksparse_rec._numerics.threads import n_parts
 from sksparse_rec.datasets import (
     load_debian,
     make_interactions,
@@ -208,9 +211,62 @@ def test_where_levels_start(make, planted, monkeypatch, options, widths):
     assert levels == widths
 
 
-def test_lower_levels_do_not_change_the_upper(planted):
-    short = path_of(planted.train, n_nonzero=(8,))
-    assert_same(path_of(planted.train, n_nonzero=(8, 4, 2))[:1], short)
+def test_levels_do_not_change_each_other(make, planted):
+    """Below the largest, for which the common run is made."""
+    whole = path_of(planted.train, n_nonzero=(8, 4, 3, 2))
+    assert_same(whole[:1], path_of(planted.train, n_nonzero=(8,)))
+    assert_same(whole[::3], path_of(planted.train, n_nonzero=(8, 2)))
+    (model,) = fit_path(
+        make(max_iter=4), planted.train, [2], max_iter_per_level=3, largest=8
+    )
+    assert_same(whole[3:], [model.item_embeddings_])
+
+
+@pytest.mark.parametrize("n_jobs", [2, 3, 16])
+@pytest.mark.parametrize("init", ["anchors", "dense"])
+def test_threads_do_not_change_levels(planted, init, n_jobs):
+    options = {"n_nonzero": (8, 4, 3, 2, 1), "init": init}
+    one = path_of(planted.train, n_jobs=1, **options)
+    several = path_of(planted.train, n_jobs=n_jobs, **options)
+    for A, B in zip(one, several, strict=True):
+        np.testing.assert_allclose(A.toarray(), B.toarray(), atol=1e-4)
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2, 3])
+def test_threads_of_levels(make, planted, monkeypatch, n_jobs):
+    """Each of them takes its share, and its model tells what was asked for."""
+    seen = {}
+    original = elsa.train_step
+
+    def train_step(batch, state, *arguments):
+        seen.setdefault(state.rows.width, set()).add(n_parts())
+        return original(batch, state, *arguments)
+
+    monkeypatch.setattr(elsa, "train_step", train_step)
+    # Pruning ends at once, so that a width tells the level.
+    estimator = make(max_iter=3, pruning_share=0, n_jobs=n_jobs)
+    models = fit_path(estimator, planted.train, [9, 3], max_iter_per_level=3)
+    widest = {None: 1, 2: 1, 3: 2}[n_jobs]
+    assert seen == {9: {widest}, 3: {1}}
+    assert [model.n_jobs for model in models] == [n_jobs] * 2
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, FloatingPointError])
+@pytest.mark.parametrize("broken", [8, 2])
+def test_an_error_in_a_level_ends_the_path(planted, monkeypatch, error, broken):
+    original = elsa.train_step
+
+    def train_step(batch, state, *arguments):
+        if state.rows.width == broken:
+            raise error
+        return original(batch, state, *arguments)
+
+    monkeypatch.setattr(elsa, "train_step", train_step)
+    options = {"pruning_share": 0, "max_iter_per_level": 4, "n_jobs": 2}
+    threads = threading.active_count(), torch.get_num_threads()
+    with pytest.raises(error):
+        path_of(planted.train, **options)
+    assert (threading.active_count(), torch.get_num_threads()) == threads
 
 
 @pytest.mark.parametrize("options", [{"n_nonzero_start": 8}, {"pruning_share": 0}])

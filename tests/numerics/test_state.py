@@ -1,6 +1,7 @@
 """Training states: copies, arrays, embeddings, and the loss of entries."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from sksparse_rec._numerics.device import make_generator
 from sksparse_rec._numerics.elsa import (
-    lower,
+    lowered,
     rows_from_csr,
     start_dense,
     train,
@@ -235,7 +236,7 @@ def test_embeddings_are_the_largest_entries_at_unit_length(make, kind, n_nonzero
 
 @pytest.mark.parametrize("n_nonzero", [1, 4, 5])
 @pytest.mark.parametrize("kind", KINDS)
-def test_lower_keeps_the_entries_of_largest_initial_value(make, kind, n_nonzero):
+def test_lowered_keeps_the_entries_of_largest_initial_value(make, kind, n_nonzero):
     state = make(kind)
     # Far from the trained values, which are not what is asked.
     state.initial *= 10 ** torch.rand(state.initial.shape, generator=make_generator(3))
@@ -248,7 +249,7 @@ def test_lower_keeps_the_entries_of_largest_initial_value(make, kind, n_nonzero)
     }
     rank = np.argsort(np.argsort(-np.abs(initial), axis=1), axis=1)
     kept = (rank < n_nonzero) & (initial != 0)
-    lower(state, n_nonzero)
+    state = lowered(state, n_nonzero)
     assert state.rows.width == n_nonzero
     for name, matrix in before.items():
         tensor = tensors_of(state)[name]
@@ -257,29 +258,38 @@ def test_lower_keeps_the_entries_of_largest_initial_value(make, kind, n_nonzero)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_lower_to_what_there_is_changes_nothing(make, kind):
+def test_lowered_to_what_there_is_is_a_copy(make, kind):
     state = make(kind)
-    rows, before = state.rows, snapshot(state)
     for n_nonzero in (state.rows.width, state.rows.width + 1, 1000):
-        lower(state, n_nonzero)
-        assert state.rows is rows
+        copy = lowered(state, n_nonzero)
+        assert_same_state(copy, state)
+
+
+@pytest.mark.parametrize("n_nonzero", [2, 1000])
+@pytest.mark.parametrize("kind", KINDS)
+def test_lowered_leaves_the_state_alone(make, X, kind, n_nonzero):
+    """Also when the copy is trained."""
+    state = make(kind)
+    before = snapshot(state)
+    optimizer, n_epochs = replace(state.optimizer), state.n_epochs
+    copy = lowered(state, n_nonzero)
+    train(X, copy, SETTING, None, 1, make_generator(5))
     for name, tensor in tensors_of(state).items():
         assert torch.equal(tensor, before[name]), name
+    assert state.optimizer.n_steps == optimizer.n_steps < copy.optimizer.n_steps
+    assert state.n_epochs == n_epochs == copy.n_epochs - 1
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_lowering_twice_is_lowering_once(make, kind):
-    twice, once = make(kind), make(kind)
-    lower(twice, 4)
-    lower(twice, 2)
-    lower(once, 2)
-    assert_same_state(twice, once)
+    state = make(kind)
+    assert_same_state(lowered(lowered(state, 4), 2), lowered(state, 2))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_training_goes_on_after_lowering(make, X, kind):
     state = make(kind)
-    lower(state, 3)
+    state = lowered(state, 3)
     pattern = state.embeddings(3)
     losses, _ = train(X, state, SETTING, None, 8, make_generator(5))
     assert losses[-1] < losses[0]
