@@ -97,17 +97,15 @@ def admit_items(state, X, popularity, setting, item_weights=None):
 def lowered(state, n_nonzero):
     """Return a copy with each row's ``n_nonzero`` entries of largest initial value.
 
-    Values and moments stay as they are trained.
+    Values and moments stay as they are trained; the copy has no initial values.
     """
     if n_nonzero >= state.rows.width:
-        return state.copy()
+        return replace(state, initial=None).copy()
     by_initial = state.rows.with_values(state.initial)
     rows, values, optimizer = prune(
         by_initial, n_nonzero, state.rows.values, replace(state.optimizer)
     )
-    return TrainingState(
-        rows.with_values(values), optimizer, rows.values, state.n_epochs
-    )
+    return TrainingState(rows.with_values(values), optimizer, None, state.n_epochs)
 
 
 def train(

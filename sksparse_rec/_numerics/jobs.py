@@ -23,8 +23,8 @@ def shares_of(weights, n_threads):
 def run_jobs(function, shares, n_threads):
     """Call ``function(number, check)`` for every share, several at once.
 
-    Call ``number`` computes with ``shares[number]`` threads; it starts once those
-    before it leave so many of ``n_threads``. If one fails or the calling thread is
+    Call ``number`` computes with ``shares[number]`` threads, at most ``n_threads``; it
+    starts once those before it leave so many. If one fails or the calling thread is
     interrupted, the others raise at their next ``check()`` and those that have not
     started never do. A call that takes all threads runs in the calling thread.
     """
@@ -35,6 +35,7 @@ def run_jobs(function, shares, n_threads):
             raise CancelledError
 
     def call(number, share):
+        # It may have waited for its thread longer than another one took to fail.
         check()
         with thread_count(share):
             function(number, check)
@@ -56,7 +57,17 @@ def run_jobs(function, shares, n_threads):
 
 def _wait_for(running, n_threads):
     """Wait until so many threads or fewer are taken; raise what a call has raised."""
-    while running and sum(running.values()) > n_threads:
-        for done in wait(running, POLL, return_when=FIRST_COMPLETED).done:
-            del running[done]
-            done.result()
+    while sum(running.values()) > n_threads:
+        done = wait(running, POLL, return_when=FIRST_COMPLETED).done
+        while done:
+            _finish(done.pop(), running)
+
+
+def _finish(call, running):
+    """Forget a call; raise what it has raised."""
+    del running[call]
+    try:
+        call.result()
+    finally:
+        # An error holds this frame, and would keep itself alive by way of the call.
+        del call

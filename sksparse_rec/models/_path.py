@@ -2,11 +2,7 @@
 
 from sklearn.base import clone
 
-from sksparse_rec._numerics.device import (
-    copy_generator,
-    make_generator,
-    resolve_device,
-)
+from sksparse_rec._numerics.device import copy_generator, make_generator
 from sksparse_rec._numerics.elsa import lowered
 from sksparse_rec._numerics.jobs import run_jobs, shares_of
 from sksparse_rec._validation import (
@@ -48,8 +44,8 @@ def fit_path(estimator, X, levels, *, max_iter_per_level, largest=None):
     as in a fit. Entries that were chosen by trained values from a model that has
     settled at a higher level make worse patterns.
 
-    Levels need nothing of each other, so several are trained at once, in any order and
-    on the same batches: a wide level keeps more threads busy than a narrow one.
+    Levels need nothing of each other and see the same batches. They start in their
+    order, several at once, each on a share of the threads.
 
     Parameters
     ----------
@@ -83,19 +79,16 @@ def fit_path(estimator, X, levels, *, max_iter_per_level, largest=None):
     train_state(run, X, state, None, n_epochs, generator, item_weights=weights)
     models = [_at_level(estimator, int(level), X.shape[1]) for level in levels]
     n_threads = n_threads_of(estimator, X)
-    shares = shares_of([model.n_nonzero for model in models], n_threads)
-    if resolve_device(estimator.device).type != "cpu":
-        # One level after the other keeps an accelerator busy, and takes less memory.
-        shares = [n_threads] * len(models)
+    shares = _shares(levels, n_threads, state.rows.values.device)
 
     def train_level(number, check):
-        model = models[number]
-        model.set_params(max_iter=max_iter_per_level, n_jobs=shares[number])
+        model = models[number].set_params(max_iter=max_iter_per_level)
         settled, losses, n_steps = _settle(
             model,
             X,
             state,
             copy_generator(generator),
+            n_threads=shares[number],
             item_weights=weights,
             before_step=check,
         )
@@ -108,9 +101,7 @@ def fit_path(estimator, X, levels, *, max_iter_per_level, largest=None):
         )
         # The model tells what was asked for, not what the path made of it.
         model.set_params(
-            max_iter=estimator.max_iter,
-            n_nonzero_start=estimator.n_nonzero_start,
-            n_jobs=estimator.n_jobs,
+            max_iter=estimator.max_iter, n_nonzero_start=estimator.n_nonzero_start
         )
 
     run_jobs(train_level, shares, n_threads)
@@ -136,15 +127,22 @@ def _check_is_no_single_fit(estimator):
             )
 
 
+def _shares(levels, n_threads, device):
+    """Return the threads that each level is trained with."""
+    if device.type != "cpu":
+        # A level keeps an accelerator busy, and several would need the memory at once.
+        return [n_threads] * len(levels)
+    return shares_of([int(level) for level in levels], n_threads)
+
+
 def _settle(model, X, state, generator, **options):
     """Prune and train a copy of a state; return it, its losses and number of steps."""
     schedule = schedule_of(model, X.shape[1])
+    width = state.rows.width
     if starts_at_anchors(model):
-        start = schedule.start if schedule.n_epochs else schedule.target
-        settled = lowered(state, start)
-    else:
-        settled = state.copy()
-    settled.initial, settled.n_epochs = None, 0
+        width = schedule.start if schedule.n_epochs else schedule.target
+    settled = lowered(state, width)
+    settled.n_epochs = 0
     schedule = schedule._replace(start=settled.rows.width, rewind=False)
     training = train_state(
         model, X, settled, schedule, model.max_iter, generator, **options
@@ -168,13 +166,13 @@ def compressed_elsa_path(
     max_iter_per_level=6,
     **params,
 ):
-    """Train item embeddings for several levels of sparsity in one descending run.
+    """Train item embeddings for several levels of sparsity from one common run.
 
-    A common run trains what all levels share. Its rows lose entries from level to
-    level, and every level is trained to convergence from there, several at once, which
-    takes less than twice the time of the largest level alone. Use it to compare the
-    levels in a way of your own; `CompressedELSACV` scores them on held-out users and
-    chooses one.
+    The run trains what all levels share. Every level starts from a copy of it with
+    fewer entries and is trained to convergence, several levels at once, which takes
+    less than twice the time of the largest level alone on two cores. Use it to compare
+    the levels in a way of your own; `CompressedELSACV` scores them on held-out users
+    and chooses one.
 
     Parameters
     ----------
@@ -184,9 +182,9 @@ def compressed_elsa_path(
         Width of the embeddings; see `CompressedELSA`. Levels above it are clipped to
         it.
     n_nonzero : sequence of int, default=(256, 128, 64, 32, 16, 8)
-        Non-zeros of an item, the levels, in any order: a level comes out the same
-        whatever others there are, but for the largest one, which the common run is
-        made for. Halving steps are a good choice.
+        Non-zeros of an item, the levels, in any order. A level does not depend on the
+        others, but for the largest one, which the common run is made for. Halving
+        steps are a good choice.
     max_iter_per_level : int, default=6
         Epochs that a level is trained for by itself. The common run takes what they
         leave of ``max_iter``. Raise it if low levels are worse than `CompressedELSA`
@@ -228,14 +226,20 @@ def compressed_elsa_path(
     what makes a step expensive, O(n_items × n_nonzero²), up to where a dense product
     costs less, and halving the level quarters their number, so all lower levels
     together compute about as much as the largest one. The term
-    O(batch_size × n_components²) of a step does not shrink. Levels are trained at once
-    on a share of the threads each, in proportion to ``n_nonzero``, which uses them
-    better than one level on all of them: on two cores the default levels took RATIO
-    times a fit at the largest one. Models do not depend on the number of threads but
-    for rounding. Memory is that of the levels in training and of the common run beside
-    the models of all levels, O(n_items × sum(n_nonzero)).
+    O(batch_size × n_components²) of a step does not shrink.
 
-    Low levels end a little below a fit of their own.
+    On a CPU every level takes a share of the threads in proportion to ``n_nonzero``,
+    one at least, and as many levels are trained at once as there are threads for: that
+    uses them better than one level on all of them. On two cores the default levels
+    took RATIO times a fit at the largest one; on a single one, where levels are
+    trained one after the other, as on a GPU, 1.8 to 2.3. Models do not depend on the
+    number of threads but for rounding.
+
+    Memory is that of a fit for the common run and for each level in training, of the
+    sizes that these have, beside the models of all levels,
+    O(n_items × sum(n_nonzero)). Fewer ``n_jobs`` train fewer levels at once.
+
+    Levels end where a fit of their own does: QUALITY.
 
     References
     ----------

@@ -131,12 +131,16 @@ def start_state(estimator, X, popularity, generator):
     return TrainingState.start(rows, keep_initial=rewind), anchors
 
 
-def train_state(estimator, X, state, schedule, n_epochs, generator, **options):
+def train_state(
+    estimator, X, state, schedule, n_epochs, generator, *, n_threads=None, **options
+):
     """Train in place; return the losses of the epochs and the number of steps.
 
-    ``options`` are those of ``elsa.train``.
+    ``n_threads`` is what ``n_threads_of`` says if None. ``options`` are those of
+    ``elsa.train``.
     """
-    with thread_count(*_thread_counts(estimator, X, state.rows)):
+    n_threads = n_threads_of(estimator, X) if n_threads is None else n_threads
+    with thread_count(*_thread_counts(n_threads, state.rows)):
         setting = setting_of(estimator, *X.shape)
         return train(X, state, setting, schedule, n_epochs, generator, **options)
 
@@ -148,13 +152,12 @@ def calibrate_items(estimator, X, X_held_out, embeddings, item_weights):
         return calibrate(X, X_held_out, embeddings)
 
 
-def _thread_counts(estimator, X, rows):
+def _thread_counts(n_threads, rows):
     """Threads of the training, and of torch within it.
 
     Compiled products bring threads of their own, and torch's would only wait beside
     them. Dense rows, from which training starts, are torch's work.
     """
-    n_threads = n_threads_of(estimator, X)
     if isinstance(rows, SparseRows) and products_of(rows.values) is not products_torch:
         return n_threads, 1
     return n_threads, n_threads

@@ -180,6 +180,20 @@ def test_the_refit_is_a_path_on_all_users(make_cv, planted, rule):
     )
 
 
+def test_the_refit_trains_the_selected_level_only(make_cv, planted, monkeypatch):
+    calls = []
+
+    def train(estimator, X, levels, *, largest, **options):
+        calls.append((X.shape[0], list(levels), largest))
+        return fit_path(estimator, X, levels, largest=largest, **options)
+
+    monkeypatch.setattr(_compressed_elsa_cv, "fit_path", train)
+    make_cv(rule=0.5, scoring=ScoreTable(n8=0.5, n4=0.4, n2=0.1)).fit(planted.train)
+    n_users = planted.train.shape[0]
+    assert calls[:2] == [(n_users // 2, [8, 4, 2], 8)] * 2
+    assert calls[2:] == [(n_users, [4], 8)]
+
+
 def test_one_level_equals_the_plain_estimator(make_cv, planted):
     cv = make_cv(n_nonzero=(4,)).fit(planted.train)
     plain = estimator_of(cv).set_params(n_nonzero=4).fit(planted.train)

@@ -254,19 +254,28 @@ def test_threads_of_levels(make, planted, monkeypatch, n_jobs):
 @pytest.mark.parametrize("error", [KeyboardInterrupt, FloatingPointError])
 @pytest.mark.parametrize("broken", [8, 2])
 def test_an_error_in_a_level_ends_the_path(planted, monkeypatch, error, broken):
-    original = elsa.train_step
+    original, n_steps = elsa.train_step, 0
 
     def train_step(batch, state, *arguments):
+        nonlocal n_steps
         if state.rows.width == broken:
             raise error
+        n_steps += 1
         return original(batch, state, *arguments)
 
     monkeypatch.setattr(elsa, "train_step", train_step)
-    options = {"pruning_share": 0, "max_iter_per_level": 4, "n_jobs": 2}
+    options = {"pruning_share": 0, "max_iter_per_level": 1000, "n_jobs": 3}
     threads = threading.active_count(), torch.get_num_threads()
     with pytest.raises(error):
         path_of(planted.train, **options)
+    # Not to the end of any other level.
+    assert n_steps < 1000
     assert (threading.active_count(), torch.get_num_threads()) == threads
+
+
+def test_an_accelerator_trains_one_level_after_the_other():
+    assert _path._shares([256, 8], 4, torch.device("cpu")) == [3, 1]
+    assert _path._shares([256, 8], 4, torch.device("cuda")) == [4, 4]
 
 
 @pytest.mark.parametrize("options", [{"n_nonzero_start": 8}, {"pruning_share": 0}])

@@ -4,6 +4,7 @@ import torch
 from numpy.testing import assert_array_equal
 
 from sksparse_rec._numerics.device import (
+    copy_generator,
     has_bfloat16,
     make_generator,
     resolve_device,
@@ -71,6 +72,15 @@ def test_generator_is_its_own():
     assert not torch.equal(draws[0], draws[2])
     assert torch.equal(torch.random.get_rng_state(), before)
     assert_array_equal(np.random.get_state()[1], numpy_before)  # noqa: NPY002
+
+
+def test_a_copy_of_a_generator_draws_what_it_would_draw():
+    generator = make_generator(3)
+    torch.rand(5, generator=generator)
+    copy = copy_generator(generator)
+    drawn = torch.rand(5, generator=copy)
+    assert torch.equal(torch.rand(5, generator=generator), drawn)
+    assert not torch.equal(torch.rand(5, generator=copy), drawn)
 
 
 def test_arrays_survive_the_way_to_the_device_and_back():

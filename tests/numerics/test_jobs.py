@@ -1,9 +1,12 @@
 """Jobs that are independent of each other, each on its share of the threads."""
 
 import _thread
+import gc
 import threading
+import weakref
 from concurrent.futures import CancelledError
 from threading import Barrier, Event, Lock
+from time import sleep
 
 import pytest
 import torch
@@ -27,10 +30,18 @@ def test_shares(weights, n_threads, shares):
     assert shares_of(weights, n_threads) == shares
 
 
-@pytest.mark.parametrize("n_threads", [1, 2, 3, 16])
-def test_every_job_runs_once_on_its_share(n_threads):
-    """No more threads than there are at once, in the order of the jobs."""
-    shares = shares_of([8, 4, 2, 1, 1], n_threads)
+@pytest.mark.parametrize(
+    ("shares", "n_threads"),
+    [
+        ([1, 1, 1], 1),
+        ([1, 1, 1], 2),
+        ([2, 1, 1], 3),
+        ([3, 2, 2, 1], 4),
+        ([8, 4, 2, 1, 1], 16),
+    ],
+)
+def test_every_job_runs_once_on_its_share(shares, n_threads):
+    """No more threads than there are at once."""
     lock, started, taken, most, counts = Lock(), [], 0, [], {}
     before = torch.get_num_threads()
 
@@ -42,11 +53,13 @@ def test_every_job_runs_once_on_its_share(n_threads):
             most.append(taken)
         counts[number] = n_parts(), torch.get_num_threads()
         check()
+        # Whoever may start beside this one does so now.
+        sleep(0.05)
         with lock:
             taken -= shares[number]
 
     run_jobs(work, shares, n_threads)
-    assert sorted(started) == [0, 1, 2, 3, 4]
+    assert sorted(started) == list(range(len(shares)))
     assert max(most) <= n_threads
     assert counts == {number: (share, share) for number, share in enumerate(shares)}
     assert torch.get_num_threads() == before
@@ -64,6 +77,7 @@ def test_a_job_waits_for_as_many_threads_as_it_takes():
 
     def work(number, check):
         running.add(number)
+        sleep(0.05)
         seen[number] = set(running)
         running.remove(number)
 
@@ -135,3 +149,45 @@ def test_an_error_of_the_calling_thread_ends_all():
     with pytest.raises(KeyError):
         run_jobs(work, [1, 2, 1], 2)
     assert seen == [0, 1]
+
+
+def test_a_thread_that_cannot_start_ends_all(monkeypatch):
+    """A job that waits for its thread must not start afterwards."""
+    seen, original, n_started = [], threading.Thread.start, 0
+
+    def start(thread):
+        nonlocal n_started
+        n_started += 1
+        if n_started == 2:
+            raise RuntimeError("can't start new thread")
+        original(thread)
+
+    def work(number, check):
+        seen.append(number)
+        sleep(0.1)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(RuntimeError, match="start new thread"):
+        run_jobs(work, [1, 1, 1], 2)
+    assert seen == [0]
+
+
+def test_an_error_keeps_nothing_alive():
+    class Large:
+        pass
+
+    def failed():
+        large = Large()
+
+        def work(number, check):
+            raise KeyError(large)
+
+        with pytest.raises(KeyError):
+            run_jobs(work, [1, 1], 2)
+        return weakref.ref(large)
+
+    gc.disable()
+    try:
+        assert failed()() is None
+    finally:
+        gc.enable()
