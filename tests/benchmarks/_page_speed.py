@@ -14,6 +14,7 @@ from _pages import (
     made_by,
     mean,
     median,
+    on_cpu,
     on_one_machine,
     shortfall,
     sizes_of,
@@ -29,15 +30,16 @@ HEADER = (
     "process, MB",
     "runs",
 )
+PATH_SYSTEMS = ("path", "fit")
 
 
-def render_speed(speed, step):
+def render_speed(speed, step, path):
     """Render the page.
 
     Parameters
     ----------
-    speed, step : list of dict
-        Records; one of them may be empty.
+    speed, step, path : list of dict
+        Records; some of them may be empty.
 
     Returns
     -------
@@ -55,9 +57,11 @@ turns."""
     ]
     for name, group in by_dataset(speed, DATASETS).items():
         sections.append(_dataset_section(name, group))
+    if done(path):
+        sections.append(_path_section(done(path)))
     if done(step):
         sections.append(_step_section(done(step)))
-    sections.append(environment_section(speed + step))
+    sections.append(environment_section(speed + path + step))
     return "\n\n".join(sections) + "\n"
 
 
@@ -160,6 +164,55 @@ def _flat(params):
     for name, value in params.items():
         flat |= value if isinstance(value, dict) else {name: value}
     return flat
+
+
+def _path_section(records):
+    rows = []
+    for name, group in by_dataset(records, DATASETS).items():
+        pairs = {}
+        for record in on_cpu(group):
+            pairs.setdefault(record["seed"], {})[record["system"]] = record
+        pairs = [pair for pair in pairs.values() if len(pair) == len(PATH_SYSTEMS)]
+        if pairs:
+            rows.append([name, *_path_row(pairs), str(len(pairs))])
+    levels = max(([point["size"] for point in r["points"]] for r in records), key=len)
+    header = (
+        "data set",
+        "path, s",
+        "fit, s",
+        "path over fit",
+        "least to most",
+        "nDCG@100 at the largest level: path",
+        "fit",
+        "path, extra MB",
+        "fit, extra MB",
+        "runs",
+    )
+    return f"""\
+## A path beside a fit at its largest level
+
+Levels of {join(str(level) for level in levels)} non-zeros and otherwise default
+parameters. Either is a process of its own and the two take turns; the ratio is of the
+two with the same seed.
+
+{table(header, rows)}"""
+
+
+def _path_row(pairs):
+    def of(system, value):
+        return [value(pair[system]) for pair in pairs]
+
+    seconds = [
+        of(system, lambda record: record["fit_seconds"]) for system in PATH_SYSTEMS
+    ]
+    ratios = [path / fit for path, fit in zip(*seconds, strict=True)]
+    return [
+        *(median(values, 1) for values in seconds),
+        f"{statistics.median(ratios):.2f}",
+        f"{min(ratios):.2f} to {max(ratios):.2f}",
+        *(mean(of(system, _ndcg)) for system in PATH_SYSTEMS),
+        *(median(of(system, extra_megabytes), 0) for system in PATH_SYSTEMS),
+    ]
 
 
 def _step_section(records):

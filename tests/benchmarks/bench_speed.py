@@ -1,10 +1,11 @@
 """Seconds of training beside compresso-recsys, in turns; see README.md."""
 
+from _budgets import LEVELS
 from _data import DATASETS
 from _growth import step_runs
 from _harness import Job
 from _plan import add_settings_option, make_parser, run_jobs, suffix
-from _systems import SYSTEMS, compresso
+from _systems import SYSTEMS, compresso, elsa
 
 # By default parameters, and by those that the user guide advises beside them.
 OWN = ("anchors", "anchors-popularity")
@@ -21,6 +22,11 @@ RIVALS = {
 # One run of the rival on gowalla takes 20 minutes.
 RIVAL_REPEATS = {"gowalla": 1}
 REPEATS = 3
+# All levels of the other benchmark at once, and the largest alone.
+PATH = {
+    "path": elsa("compressed_elsa_path", kind="elsa-path", sizes=LEVELS),
+    "fit": elsa("CompressedELSA, the largest level", n_nonzero=max(LEVELS)),
+}
 
 
 def main():
@@ -36,9 +42,22 @@ def main():
         action="store_true",
         help="the cost of a step as the catalogue doubles, in place of the rival",
     )
+    parser.add_argument(
+        "--path",
+        action="store_true",
+        help="a path of all levels beside a fit at the largest, in place of the rival",
+    )
     add_settings_option(parser)
     options = parser.parse_args()
-    if options.step:
+    if options.path:
+        jobs = [
+            Job(name + _on_device(options), system, DATASETS[dataset], seed)
+            for dataset in options.datasets
+            for seed in range(options.repeats)
+            for name, system in PATH.items()
+        ]
+        run_jobs(jobs, options, "path")
+    elif options.step:
         jobs = [
             Job(name, system, dataset, seed)
             for dataset, name, system in step_runs()
@@ -64,7 +83,6 @@ def plan(dataset, options):
     ------
     Job
     """
-    on_device = suffix([("device", options.device)] if options.device else [])
     own = {
         name + suffix(options.settings): SYSTEMS[name].with_settings(
             dict(options.settings)
@@ -79,7 +97,11 @@ def plan(dataset, options):
         systems = own if seed < options.repeats else {}
         systems = systems | (rivals if seed < n_rival else {})
         for name, system in systems.items():
-            yield Job(name + on_device, system, DATASETS[dataset], seed)
+            yield Job(name + _on_device(options), system, DATASETS[dataset], seed)
+
+
+def _on_device(options):
+    return suffix([("device", options.device)] if options.device else [])
 
 
 if __name__ == "__main__":

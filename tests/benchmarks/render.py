@@ -34,7 +34,7 @@ def main():
     parser.add_argument("--docs", type=Path, default=DOCS, help="folder of the pages")
     options = parser.parse_args()
     names = (
-        *("quality", "budgets", "growth", "million", "speed", "step"),
+        *("quality", "budgets", "growth", "million", "speed", "step", "path"),
         *("codes", "codes-speed", "search", "segments", "segment-pages"),
         "steering",
     )
@@ -46,8 +46,10 @@ def main():
         pages["budgets"] = _budgets(others + records["budgets"], options.docs)
     if done(records["growth"]) or records["million"]:
         pages["growth"] = _growth(records["growth"], records["million"], options.docs)
-    if records["speed"] or done(records["step"]):
-        pages["speed"] = render_speed(records["speed"], records["step"])
+    if records["speed"] or done(records["step"]) or done(records["path"]):
+        pages["speed"] = render_speed(
+            records["speed"], records["step"], records["path"]
+        )
     if records["codes"]:
         pages["codes"] = _codes(records["codes"], records["codes-speed"], options.docs)
     if records["search"]:

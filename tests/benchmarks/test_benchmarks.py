@@ -15,6 +15,7 @@ from _data import Dataset, split_dataset, split_validation
 from _estimators import CodedElsa, Elsa, PrunedElsa
 from _harness import Job, read_records
 from _page_budgets import seeds_note, size_beside
+from _page_speed import _path_section
 from _plan import _setting, make_parser, run_jobs, suffix
 from _process import Data
 from _ranking import best_unseen, mean_ndcg
@@ -219,6 +220,34 @@ def test_sizes_are_compared_over_common_seeds():
     assert seeds_note(curves) == (
         "- Seeds of a number: 2; 1 of dense ELSA at 64, 256, 512 bytes."
     )
+
+
+def test_a_path_is_compared_with_fits_of_the_same_seed():
+    def record(system, seed, seconds, scores):
+        costs = {"fit_seconds": seconds, "fit_peak_bytes": 3e6, "baseline_bytes": 1e6}
+        where = {"system": system, "dataset": {"name": "ml-1m", "sha256": "a"}}
+        return record_of(system, seed, scores, is_sparse=True) | costs | where
+
+    page = _path_section(
+        [
+            record("path", 0, 12, {8: 0.5, 4: 0.25}),
+            record("fit", 0, 8, {8: 0.4}),
+            record("path", 1, 14, {8: 0.6, 4: 0.25}),
+            record("fit", 1, 7, {8: 0.2}),
+            record("path", 2, 100, {8: 0.6, 4: 0.25}),
+        ]
+    )
+    assert "Levels of 8, 4 non-zeros" in page
+    (row,) = [line for line in page.splitlines() if line.startswith("| ml-1m")]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[1:5] == ["13.0", "7.5", "1.75", "1.50 to 2.00"]
+    assert [cell.split()[0] for cell in cells[5:]] == [
+        "0.5500",
+        "0.3000",
+        "2",
+        "2",
+        "2",
+    ]
 
 
 def test_settings_of_the_command_line():
