@@ -231,15 +231,18 @@ def compressed_elsa_path(
     On a CPU every level takes a share of the threads in proportion to ``n_nonzero``,
     one at least, and as many levels are trained at once as there are threads for: that
     uses them better than one level on all of them. On two cores the default levels
-    took RATIO times a fit at the largest one; on a single one, where levels are
-    trained one after the other, as on a GPU, 1.8 to 2.3. Models do not depend on the
-    number of threads but for rounding.
+    took 1.1 to 1.6 times a fit at the largest one on five data sets; with
+    ``n_jobs=1``, which trains them one after the other, up to 2. A GPU trains one
+    after the other as well. Models do not depend on the number of threads but for
+    rounding.
 
-    Memory is that of a fit for the common run and for each level in training, of the
-    sizes that these have, beside the models of all levels,
-    O(n_items × sum(n_nonzero)). Fewer ``n_jobs`` train fewer levels at once.
+    Memory is that of the common run and of each level in training, as of fits of their
+    sizes, beside the models of all levels, O(n_items × sum(n_nonzero)): with two
+    threads 1.3 to 1.6 times that of a fit at the largest level. Fewer ``n_jobs`` train
+    fewer levels at once.
 
-    Levels end where a fit of their own does: QUALITY.
+    Levels rank as well as fits of their own: nDCG@100 was between 0.8 % below and 3 %
+    above them on five data sets, and 13 % above where a wide level overfits.
 
     References
     ----------
