@@ -19,6 +19,7 @@ from sksparse_rec.models._popularity import item_popularity, item_weights
 from sksparse_rec.models._resources import draw_seed
 from sksparse_rec.models._training import (
     n_threads_of,
+    narrowed,
     schedule_of,
     start_state,
     starts_at_anchors,
@@ -27,10 +28,9 @@ from sksparse_rec.models._training import (
 
 # The common run takes this share of the learning rate, without decay.
 COMMON_RATE = 0.5
-# A level starts from what a fit of it starts from, unless that is more than this share
-# of the components: then from this multiple of the level at most. Wide rows cost much
-# to multiply and bring nothing to entries that the run has trained.
-WIDE_START, WIDE_START_FACTOR = 1 / 8, 1.5
+# Beyond this share of the components rows are narrower at the start than in a fit. They
+# cost much to multiply and bring nothing to entries that the run has trained.
+WIDE_SHARE = 1 / 8
 # Parameters of a single fit that mean nothing on a path.
 SINGLE_FIT = ("calibration", "checkpoint", "early_stopping", "warm_start")
 
@@ -112,9 +112,9 @@ def _at_level(estimator, level, n_items):
     """Return a clone that trains a level of the path."""
     model = clone(estimator).set_params(n_nonzero=level)
     if starts_at_anchors(model) and model.n_nonzero_start is None:
-        widest = max(WIDE_START_FACTOR * level, WIDE_START * model.n_components)
-        start = min(schedule_of(model, n_items).start, int(widest))
-        model.set_params(n_nonzero_start=start)
+        start = schedule_of(model, n_items).start
+        wide = int(WIDE_SHARE * model.n_components)
+        model.set_params(n_nonzero_start=narrowed(start, level, wide))
     return model
 
 

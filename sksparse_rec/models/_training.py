@@ -18,6 +18,9 @@ from sksparse_rec.models._resources import thread_count_for
 # ``LARGE_CATALOGUE`` items and beyond, where they cost most and bring least.
 START_FACTOR, LARGE_START_FACTOR = 3, 2
 LARGE_CATALOGUE = 1 << 15
+# Beyond this many, and this share of the components, rows that start nearly dense rank
+# no better for it: then in these multiples of the target, if that is more.
+WIDE_START, WIDE_SHARE, WIDE_FACTOR = 256, 1 / 2, 1.5
 # Users a step: at least, at most, and for a large catalogue a share of its items.
 BATCH_SIZES, BATCH_SHARE = (512, 8192), 16
 # Steps that an epoch has at least, unless there are too few users.
@@ -82,9 +85,12 @@ def schedule_of(estimator, n_items):
     target = min(estimator.n_nonzero, estimator.n_components)
     anchored = starts_at_anchors(estimator)
     start = estimator.n_nonzero_start
-    if start is None:
-        start = START_FACTOR if n_items <= LARGE_CATALOGUE else LARGE_START_FACTOR
-        start = start * target if anchored else estimator.n_components
+    if start is None and anchored:
+        factor = START_FACTOR if n_items <= LARGE_CATALOGUE else LARGE_START_FACTOR
+        wide = max(WIDE_START, int(WIDE_SHARE * estimator.n_components))
+        start = narrowed(factor * target, target, wide)
+    elif start is None:
+        start = estimator.n_components
     return SparsitySchedule(
         pruning=estimator.pruning,
         n_epochs=round(estimator.pruning_share * estimator.max_iter),
@@ -92,6 +98,11 @@ def schedule_of(estimator, n_items):
         target=target,
         rewind=not anchored if estimator.rewind == "auto" else estimator.rewind,
     )
+
+
+def narrowed(start, target, wide):
+    """Return a start of at most ``wide`` or ``WIDE_FACTOR`` targets, the larger."""
+    return min(start, max(wide, int(WIDE_FACTOR * target)))
 
 
 def n_threads_of(estimator, X):

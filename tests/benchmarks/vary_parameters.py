@@ -32,6 +32,9 @@ VARIATIONS = (
     {"user_weighting": 1.0},
     {"n_components": 512},
     {"n_components": 2048},
+    {"n_nonzero": 256},
+    {"n_nonzero": 256, "n_nonzero_start": 384},
+    {"n_nonzero": 256, "n_nonzero_start": 768},
 )
 
 
@@ -54,7 +57,7 @@ def main():
         seconds = (time.perf_counter() - started) / len(splits)
         label = ", ".join(f"{name}={value!r}" for name, value in parameters.items())
         print(
-            f"{label or 'default':<28}{np.mean(scores):.4f} ± {np.std(scores):.4f}"
+            f"{label or 'default':<38}{np.mean(scores):.4f} ± {np.std(scores):.4f}"
             f"{seconds:8.1f} s",
             flush=True,
         )

@@ -5,6 +5,7 @@ import pytest
 from sklearn.utils._param_validation import InvalidParameterError
 
 from sksparse_rec import CompressedELSA
+from sksparse_rec.models._training import schedule_of
 
 BAD = {
     "n_components": [0, -1, 1.5, None, "many"],
@@ -102,6 +103,33 @@ def test_values_at_the_ends_of_the_ranges_work(make, tiny, name, value, init):
     assert np.isfinite(model.item_embeddings_.data).all()
     assert np.all(np.diff(model.item_embeddings_.indptr) > 0)
     assert model.partial_fit(tiny).recommend(tiny).nnz > 0
+
+
+@pytest.mark.parametrize(
+    ("n_components", "n_nonzero", "n_items", "start"),
+    [
+        (1024, 32, 32768, 96),
+        (1024, 32, 32769, 64),
+        # Half of the components, or one and a half times the target.
+        (1024, 170, 1000, 510),
+        (1024, 171, 1000, 512),
+        (1024, 256, 1000, 512),
+        (1024, 400, 1000, 600),
+        (1024, 800, 1000, 1024),
+        (512, 256, 40000, 384),
+        # But no less than 256.
+        (400, 100, 1000, 256),
+        (128, 64, 1000, 128),
+        (128, 20, 1000, 60),
+    ],
+)
+def test_where_training_starts(n_components, n_nonzero, n_items, start):
+    model = CompressedELSA(n_components, n_nonzero=n_nonzero)
+    assert schedule_of(model, n_items).start == start
+    asked_for = model.set_params(n_nonzero_start=min(900, n_components))
+    assert schedule_of(asked_for, n_items).start == min(900, n_components)
+    dense = model.set_params(n_nonzero_start=None, init="dense")
+    assert schedule_of(dense, n_items).start == n_components
 
 
 def test_verbose_logs_every_epoch_and_prints_nothing(make, tiny, caplog, capsys):
