@@ -231,18 +231,18 @@ def compressed_elsa_path(
     On a CPU every level takes a share of the threads in proportion to ``n_nonzero``,
     one at least, and as many levels are trained at once as there are threads for: that
     uses them better than one level on all of them. On two cores the default levels
-    took 1.1 to 1.6 times a fit at the largest one on five data sets; with
-    ``n_jobs=1``, which trains them one after the other, up to 2. A GPU trains one
+    took 1.3 to 1.8 times a fit at the largest one on five data sets; with
+    ``n_jobs=1``, which trains them one after the other, 1.6 to 2.6. A GPU trains one
     after the other as well. Models do not depend on the number of threads but for
     rounding.
 
     Memory is that of the common run and of each level in training, as of fits of their
     sizes, beside the models of all levels, O(n_items × sum(n_nonzero)): with two
-    threads 1.3 to 1.6 times that of a fit at the largest level. Fewer ``n_jobs`` train
+    threads 1.6 to 1.9 times that of a fit at the largest level. Fewer ``n_jobs`` train
     fewer levels at once.
 
     Levels rank as well as fits of their own: on five data sets nDCG@100 was between
-    0.8 % below and 3 % above them, and 13 % above at 256 non-zeros on the smallest.
+    0.8 % below and 3 % above them, and 10 % above at 256 non-zeros on the smallest.
 
     References
     ----------
