@@ -62,10 +62,10 @@ class CompressedELSA(
         pruned, as its paper, and the cheaper one of the other two otherwise.
     n_nonzero_start : int or None, default=None
         Non-zeros before pruning. None takes three times ``n_nonzero`` with anchors
-        (twice beyond 32,768 items; where that is more than 256 and half of
-        ``n_components``, so many or, if larger, one and a half times ``n_nonzero``),
-        and all of them with ``init="dense"``. With anchors, twice as many is faster and
-        on small data a little worse.
+        (twice beyond 32,768 items; at most 256, half of ``n_components`` or one and a
+        half times ``n_nonzero``, whichever is most), and all of them with
+        ``init="dense"``. With anchors, twice as many is faster and on small data a
+        little worse.
     pruning : {"exponential", "stepwise", "linear", "constant"}, default="exponential"
         How the number of non-zeros falls from epoch to epoch: by the same share, by
         the same share in four steps, by the same number, or to the target at once.

@@ -18,8 +18,8 @@ from sksparse_rec.models._resources import thread_count_for
 # ``LARGE_CATALOGUE`` items and beyond, where they cost most and bring least.
 START_FACTOR, LARGE_START_FACTOR = 3, 2
 LARGE_CATALOGUE = 1 << 15
-# Beyond this many, and this share of the components, rows that start nearly dense rank
-# no better for it: then in these multiples of the target, if that is more.
+# At most so many, this share of the components, or this multiple of the target,
+# whichever is most: rows that start nearly dense rank no better for it.
 WIDE_START, WIDE_SHARE, WIDE_FACTOR = 256, 1 / 2, 1.5
 # Users a step: at least, at most, and for a large catalogue a share of its items.
 BATCH_SIZES, BATCH_SHARE = (512, 8192), 16
