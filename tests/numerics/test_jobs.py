@@ -2,6 +2,7 @@
 
 import _thread
 import gc
+import signal
 import threading
 import weakref
 from concurrent.futures import CancelledError
@@ -130,6 +131,15 @@ def test_an_error_ends_the_others():
     assert ended_by(FloatingPointError, fail) == {1}
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C raises, also in a worker of xdist, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_all():
     def interrupt():
         _thread.interrupt_main()
