@@ -17,7 +17,6 @@ from sksparse_rec._numerics.encoding import encode_columns
 from sksparse_rec._numerics.losses import LOSSES
 from sksparse_rec._numerics.pruning import n_nonzero_at, prune
 from sksparse_rec._numerics.rows import DenseRows, SparseRows, products_of
-from sksparse_rec._numerics.state import TrainingState
 from sksparse_rec._numerics.threads import n_parts, thread_count
 from sksparse_rec._numerics.training import learning_rate_at, run_epochs
 from sksparse_rec._sparse import places_in_rows, row_indices
@@ -105,7 +104,8 @@ def lowered(state, n_nonzero):
     rows, values, optimizer = prune(
         by_initial, n_nonzero, state.rows.values, replace(state.optimizer)
     )
-    return TrainingState(rows.with_values(values), optimizer, None, state.n_epochs)
+    rows = rows.with_values(values)
+    return replace(state, rows=rows, optimizer=optimizer, initial=None)
 
 
 def train(

@@ -64,8 +64,9 @@ def fit_path(estimator, X, levels, *, max_iter_per_level, largest=None):
     models : list of CompressedELSA
     """
     _check_is_no_single_fit(estimator)
-    largest = levels[0] if largest is None else largest
-    run = _at_level(estimator, int(largest), X.shape[1]).set_params(
+    levels = [int(level) for level in levels]
+    largest = levels[0] if largest is None else int(largest)
+    run = _at_level(estimator, largest, X.shape[1]).set_params(
         learning_rate=COMMON_RATE * estimator.learning_rate,
         learning_rate_decay=False,
     )
@@ -77,7 +78,7 @@ def fit_path(estimator, X, levels, *, max_iter_per_level, largest=None):
     n_epochs = max(0, estimator.max_iter - max_iter_per_level)
     weights = item_weights(run, popularity)
     train_state(run, X, state, None, n_epochs, generator, item_weights=weights)
-    models = [_at_level(estimator, int(level), X.shape[1]) for level in levels]
+    models = [_at_level(estimator, level, X.shape[1]) for level in levels]
     n_threads = n_threads_of(estimator, X)
     shares = _shares(levels, n_threads, state.rows.values.device)
 
@@ -132,7 +133,7 @@ def _shares(levels, n_threads, device):
     if device.type != "cpu":
         # A level keeps an accelerator busy, and several would need the memory at once.
         return [n_threads] * len(levels)
-    return shares_of([int(level) for level in levels], n_threads)
+    return shares_of(levels, n_threads)
 
 
 def _settle(model, X, state, generator, **options):

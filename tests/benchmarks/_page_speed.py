@@ -172,7 +172,7 @@ def _path_section(records):
         pairs = {}
         for record in on_cpu(group):
             pairs.setdefault(record["seed"], {})[record["system"]] = record
-        pairs = [pair for pair in pairs.values() if len(pair) == len(PATH_SYSTEMS)]
+        pairs = [pair for pair in pairs.values() if pair.keys() >= set(PATH_SYSTEMS)]
         if pairs:
             rows.append([name, *_path_row(pairs), str(len(pairs))])
     levels = max(([point["size"] for point in r["points"]] for r in records), key=len)

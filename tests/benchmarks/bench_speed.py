@@ -37,12 +37,13 @@ def main():
     parser.add_argument(
         "--rival-repeats", type=int, help="default: --repeats, and 1 on gowalla"
     )
-    parser.add_argument(
+    others = parser.add_mutually_exclusive_group()
+    others.add_argument(
         "--step",
         action="store_true",
         help="the cost of a step as the catalogue doubles, in place of the rival",
     )
-    parser.add_argument(
+    others.add_argument(
         "--path",
         action="store_true",
         help="a path of all levels beside a fit at the largest, in place of the rival",
@@ -54,7 +55,7 @@ def main():
             Job(name + _on_device(options), system, DATASETS[dataset], seed)
             for dataset in options.datasets
             for seed in range(options.repeats)
-            for name, system in PATH.items()
+            for name, system in _with_settings(PATH, options).items()
         ]
         run_jobs(jobs, options, "path")
     elif options.step:
@@ -83,12 +84,7 @@ def plan(dataset, options):
     ------
     Job
     """
-    own = {
-        name + suffix(options.settings): SYSTEMS[name].with_settings(
-            dict(options.settings)
-        )
-        for name in OWN
-    }
+    own = _with_settings({name: SYSTEMS[name] for name in OWN}, options)
     rivals = RIVALS.get(dataset, RIVALS["gowalla"])
     n_rival = options.rival_repeats
     if n_rival is None:
@@ -98,6 +94,13 @@ def plan(dataset, options):
         systems = systems | (rivals if seed < n_rival else {})
         for name, system in systems.items():
             yield Job(name + _on_device(options), system, DATASETS[dataset], seed)
+
+
+def _with_settings(systems, options):
+    return {
+        name + suffix(options.settings): system.with_settings(dict(options.settings))
+        for name, system in systems.items()
+    }
 
 
 def _on_device(options):

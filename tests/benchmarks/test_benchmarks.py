@@ -235,6 +235,7 @@ def test_a_path_is_compared_with_fits_of_the_same_seed():
             record("path", 1, 14, {8: 0.6, 4: 0.25}),
             record("fit", 1, 7, {8: 0.2}),
             record("path", 2, 100, {8: 0.6, 4: 0.25}),
+            record("path@max_iter=4", 1, 1, {8: 0.1, 4: 0.1}),
         ]
     )
     assert "Levels of 8, 4 non-zeros" in page
